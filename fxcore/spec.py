@@ -1,0 +1,126 @@
+"""Specs: frozen, validated settings with a digest; registries: from a `kind` to its spec class.
+
+YAML, the command line and the store's manifest all parse into the same specs. A field typed as a
+base class is declared with `SomeRegistry.field()`, so that it parses by `kind` and serialises the
+whole subclass: two different configurations never share a digest.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
+from pydantic_core import ErrorDetails
+
+from fxcore.errors import SpecError, did_you_mean
+
+
+class Spec(BaseModel):
+    """Settings that cannot change and refuse unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON types, defaults included."""
+        return self.model_dump(mode="json")
+
+    def digest(self) -> str:
+        """32 hexadecimal digits (128 bits of SHA-256) of the canonical JSON."""
+        return digest_of(self.as_dict())
+
+    @classmethod
+    def from_dict(cls, values: object) -> Self:
+        """Validate plain values; a `SpecError` names the key, the rule and the value."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise SpecError(describe(error, cls)) from None
+
+
+def digest_of(values: object) -> str:
+    """32 hexadecimal digits (128 bits of SHA-256) of any JSON value, whatever its key order."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def describe(error: ValidationError, spec: type[BaseModel]) -> str:
+    """One line for the first error: `key: the rule; got value`."""
+    return describe_one(error.errors()[0], spec)
+
+
+def describe_one(first: ErrorDetails, spec: type[BaseModel]) -> str:
+    """One line for one of pydantic's errors."""
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        *_, key = first["loc"]
+        return f"unknown key '{where}'{did_you_mean(str(key), _fields_at(spec, first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"key '{where}' is missing"
+    message = first["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+    prefix = f"{where}: " if where else ""
+    if first["type"] == "value_error":  # our own words, which name the value already
+        return prefix + message
+    return f"{prefix}{message[0].lower()}{message[1:]}; got {first['input']!r}"
+
+
+def _fields_at(spec: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Field names of the spec nested at `path`, as far as annotations tell."""
+    current: Any = spec
+    for part in path:
+        field = getattr(current, "model_fields", {}).get(str(part))
+        current = getattr(field, "annotation", None)
+    return list(getattr(current, "model_fields", {}))
+
+
+S = TypeVar("S", bound=Spec)
+
+
+class Registry(Generic[S]):
+    """Maps a `kind` to its spec class.
+
+    >>> from typing import Literal
+    >>> class Gain(Spec):
+    ...     kind: Literal["gain"] = "gain"
+    ...     gain_db: float = 0.0
+    >>> EFFECTS = Registry("effect", Gain)
+    >>> EFFECTS.parse({"kind": "gain", "gain_db": 6})
+    Gain(kind='gain', gain_db=6.0)
+    """
+
+    def __init__(self, noun: str, *classes: type[S]) -> None:
+        self.noun = noun
+        self._classes: dict[str, type[S]] = {cls.model_fields["kind"].default: cls for cls in classes}
+
+    def __getitem__(self, kind: str) -> type[S]:
+        try:
+            return self._classes[kind]
+        except KeyError:
+            raise SpecError(f"unknown {self.noun} '{kind}'{did_you_mean(kind, self._classes)}") from None
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._classes)
+
+    def __len__(self) -> int:
+        return len(self._classes)
+
+    def parse(self, value: object) -> S:
+        """The spec of a mapping with a `kind`, or of a kind alone: `fuzz` is `{kind: fuzz}`."""
+        if isinstance(value, str):
+            value = {"kind": value}
+        if isinstance(value, Spec):
+            return value  # type: ignore[return-value]  # pydantic hands back what it parsed before
+        if not isinstance(value, Mapping) or "kind" not in value:
+            raise SpecError(f"an {self.noun} needs a 'kind'; got {value!r}; known: {', '.join(sorted(self))}")
+        return self[str(value["kind"])].from_dict(value)
+
+    def field(self) -> tuple[object, ...]:
+        """Metadata for `Annotated[Base, *REGISTRY.field()]`: parse by kind, serialise the subclass."""
+
+        def parse(value: object) -> S:
+            try:
+                return self.parse(value)
+            except SpecError as error:
+                raise ValueError(str(error)) from None
+
+        return (BeforeValidator(parse), SerializeAsAny())
