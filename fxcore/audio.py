@@ -1,8 +1,7 @@
-"""Audio files and signals: read, write, resample, check, and align a wet recording to its dry.
+"""Audio files and signals: read, write, resample and check.
 
 A signal is float32 of shape (C, T), full scale ±1; one channel unless said. Files are read and
-written by libsndfile, resampled by soxr. Alignment is by generalised cross-correlation (Knapp &
-Carter, 1976) with PHAT-β weighting, which keeps sharp peaks under filters and distortion.
+written by libsndfile, resampled by soxr.
 """
 
 import os
@@ -14,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
-from scipy import fft
 
-from fxcore.errors import AudioError, PairError
+from fxcore.errors import AudioError
 
 Signal = npt.NDArray[np.float32]
 
@@ -24,12 +22,12 @@ SILENCE_DBFS = -80.0
 FULL_SCALE = 0.9999
 
 
-class Alignment(NamedTuple):
-    """How a wet recording lies against its dry."""
+class Recording(NamedTuple):
+    """A dry signal and the wet that one effect made of it, (1, T) each, aligned."""
 
-    latency_samples: int  # positive: the wet comes late
-    polarity: int  # -1: the wet is upside down
-    correlation: float  # normalised, at that latency, 0..1
+    name: str
+    dry: Signal
+    wet: Signal
 
 
 def read(path: Path | str) -> tuple[Signal, int]:
@@ -114,42 +112,3 @@ def count_clipped(signal: Signal) -> int:
     """Samples in runs of two or more at full scale, which an unclipped recording hardly has."""
     hot = np.abs(signal) >= FULL_SCALE
     return int((hot[..., 1:] & hot[..., :-1]).sum())
-
-
-def align(dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 1.0) -> Alignment:
-    """Find the wet's latency and polarity against the dry, both (1, T) at one rate.
-
-    The lag is the peak of the whitened cross-correlation (β = 0.8) within ±`max_latency_s`, so that
-    a first arrival wins over a strong echo. Raises `PairError` where no lag stands out.
-    """
-    reach = round(max_latency_s * sample_rate)
-    size = fft.next_fast_len(max(dry.shape[-1], wet.shape[-1]) + reach, real=True)
-    cross = fft.rfft(wet[0], size) * np.conj(fft.rfft(dry[0], size))
-    magnitude = np.abs(cross)
-    whitened = cross / np.maximum(magnitude, 1e-9 * magnitude.max(initial=1e-30)) ** 0.8
-    correlation = fft.irfft(whitened, size)
-    lags = np.concatenate([correlation[-reach:], correlation[: reach + 1]])  # -reach .. +reach
-    best = int(np.argmax(np.abs(lags)))
-    strength = float(np.abs(lags[best]) / (np.sqrt(np.mean(lags**2)) + 1e-30))
-    latency = best - reach
-    if strength < MIN_STRENGTH:
-        raise PairError(
-            f"dry and wet do not belong together: no lag within ±{max_latency_s:g} s correlates "
-            f"(peak {strength:.1f} times the mean, {MIN_STRENGTH:g} needed); give a wet made from this dry"
-        )
-    a, b = overlap(dry, wet, latency)
-    norm = float(np.linalg.norm(a) * np.linalg.norm(b)) + 1e-30
-    return Alignment(latency, 1 if lags[best] > 0 else -1, min(abs(float(np.vdot(a, b))) / norm, 1.0))
-
-
-MIN_STRENGTH = 8.0  # noise against noise stays below 6, the hardest real pair (a plate reverb) reaches 30
-
-
-def overlap(dry: Signal, wet: Signal, latency_samples: int) -> tuple[Signal, Signal]:
-    """Shift the wet by its latency and cut both to their common part, (1, T) each."""
-    if latency_samples >= 0:
-        wet = wet[:, latency_samples:]
-    else:
-        dry = dry[:, -latency_samples:]
-    common = min(dry.shape[-1], wet.shape[-1])
-    return dry[:, :common], wet[:, :common]

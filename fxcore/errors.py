@@ -14,7 +14,7 @@ FxError                     anything below; the command line prints it and exits
 Every message states the rule, then the value received, then the remedy.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -31,7 +31,11 @@ class PairError(AudioError):
 
 
 class SpecError(FxError):
-    """A configuration with an unknown key, kind or value."""
+    """A configuration with an unknown key, kind or value; `path` leads to the key."""
+
+    def __init__(self, message: str, path: Sequence[int | str] = ()) -> None:
+        super().__init__(message)
+        self.path = tuple(path)
 
 
 class EffectError(FxError):

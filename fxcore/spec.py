@@ -35,7 +35,8 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            raise SpecError(describe(error, cls)) from None
+            first = error.errors()[0]
+            raise SpecError(describe(first, cls), first["loc"]) from None
 
 
 def digest_of(values: object) -> str:
@@ -44,13 +45,8 @@ def digest_of(values: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
-def describe(error: ValidationError, spec: type[BaseModel]) -> str:
-    """One line for the first error: `key: the rule; got value`."""
-    return describe_one(error.errors()[0], spec)
-
-
-def describe_one(first: ErrorDetails, spec: type[BaseModel]) -> str:
-    """One line for one of pydantic's errors."""
+def describe(first: ErrorDetails, spec: type[BaseModel]) -> str:
+    """One line for one of pydantic's errors: `key: the rule; got value`."""
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         *_, key = first["loc"]

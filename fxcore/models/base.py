@@ -1,0 +1,144 @@
+"""What every model family is: a causal map from dry to wet that trains on windows and plays by blocks.
+
+A family is a `ModelSpec` (settings; `build()` gives the network) and an `EffectModel` (the network).
+Tensors are float32 (B, C, T); a network computes raw outputs (B, O, N), which its output spec
+(`fxcore.models.outputs`) turns into audio (B, 1, N).
+"""
+
+from abc import ABC, abstractmethod
+from typing import Annotated, Any, ClassVar, TypeAlias
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from fxcore.models.outputs import OUTPUTS, Output, Regression
+from fxcore.spec import Spec
+
+State: TypeAlias = tuple[Tensor, ...]
+
+PREDICT_BLOCK_SAMPLES = 65_536
+
+
+class TrainingSpec(Spec):
+    """How a model is trained; each family has its own defaults (`ModelSpec.training`).
+
+    One draw from the recordings is `batch` streams of `context + blocks * block_samples` samples.
+    A convolutional model has the context its receptive field asks for and one block a draw; a
+    recurrent one settles its state on the context and carries it over the blocks (truncated
+    back-propagation through time), with an optimiser step after each.
+    """
+
+    batch: int = Field(8, ge=1, le=1024)
+    block_samples: int = Field(1024, ge=16, le=1 << 20)
+    blocks: int = Field(1, ge=1, le=256)
+    learning_rate: float = Field(5e-3, gt=0.0, le=1.0)
+    warm_up_share: float = Field(0.04, ge=0.0, lt=1.0)  # of the budget, before cosine decay to zero
+    clip_norm: float = Field(1.0, gt=0.0)
+
+
+class ModelSpec(Spec, ABC):
+    """Settings of one family, and of what its network puts out."""
+
+    kind: str
+    output: Annotated[Output, *OUTPUTS.field()] = Regression()
+
+    training: ClassVar[TrainingSpec]  # the family's default recipe
+
+    def build(self, rng: torch.Generator) -> "EffectModel":
+        """The network with fresh weights drawn from `rng`."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(torch.randint(0, 2**62, (1,), generator=rng)))
+            return self._build()
+
+    @abstractmethod
+    def _build(self) -> "EffectModel":
+        """The network, its weights drawn from torch's default generator."""
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Dry samples that one wet sample depends on, itself included; None where unbounded."""
+        return None
+
+
+class EffectModel(nn.Module, ABC):
+    """A network of one family.
+
+    `forward` trains on windows without hidden padding; `stream` plays block by block and equals
+    `forward` whatever the block size. Inputs and outputs are full scale ±1; `scale` holds the
+    deviations of the training signals, by which the network divides and multiplies.
+    """
+
+    scale: Tensor  # (2,): deviation of dry and of wet
+
+    def __init__(self, spec: ModelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("scale", torch.ones(2))
+
+    @property
+    def context_samples(self) -> int:
+        """Dry samples before a block that `forward` needs: R - 1, or a recurrent state's warm-up."""
+        field = self.spec.receptive_field
+        assert field is not None, "a recurrent family says its own warm-up"
+        return field - 1
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether the memory is unbounded, so that training carries a state."""
+        return self.spec.receptive_field is None
+
+    @abstractmethod
+    def zero_state(self, batch: int) -> State:
+        """The state before anything was heard, all zeros."""
+
+    @abstractmethod
+    def step(self, dry: Tensor, state: State) -> tuple[Tensor, State]:
+        """Raw outputs (B, O, N) of a block (B, 1, N), and the state after it; differentiable."""
+
+    def forward(self, dry: Tensor) -> Tensor:
+        """Raw outputs (B, O, N) of windows (B, 1, context + N)."""
+        with torch.no_grad():
+            _, state = self.step(dry[..., : self.context_samples], self.zero_state(len(dry)))
+        return self.step(dry[..., self.context_samples :], state)[0]
+
+    def decode(self, raw: Tensor) -> Tensor:
+        """Audio (B, 1, N) of raw outputs (B, O, N)."""
+        return self.spec.output.decode(raw, self.scale[1])
+
+    def loss(self, raw: Tensor, wet: Tensor) -> Tensor:
+        """Training loss, a scalar, of raw outputs (B, O, N) against the wet (B, 1, N)."""
+        return self.spec.output.loss(raw, wet, self.scale[1])
+
+    def set_scale(self, dry_deviation: float, wet_deviation: float) -> None:
+        """Take over the training signals' deviations (root mean squares), silence excepted."""
+        self.scale.copy_(torch.tensor([max(dry_deviation, 1e-5), max(wet_deviation, 1e-5)]))
+
+    @torch.no_grad()
+    def initial_state(self, batch: int = 1) -> State:
+        """The state of a player that has heard silence for as long as it remembers."""
+        silence = torch.zeros(batch, 1, max(self.context_samples, 1), device=self.scale.device)
+        return self.step(silence, self.zero_state(batch))[1]
+
+    @torch.no_grad()
+    def stream(self, block: Tensor, state: State) -> tuple[Tensor, State]:
+        """Audio (B, 1, N) of a dry block (B, 1, N), and the state for the next block."""
+        raw, state = self.step(block, state)
+        return self.decode(raw), state
+
+    @torch.no_grad()
+    def predict(self, dry: Tensor) -> Tensor:
+        """Audio (B, 1, T) of a whole dry signal (B, 1, T) after silence."""
+        state, blocks = self.initial_state(len(dry)), []
+        for block in dry.split(PREDICT_BLOCK_SAMPLES, dim=-1):
+            wet, state = self.stream(block, state)
+            blocks.append(wet)
+        return torch.cat(blocks, dim=-1)
+
+    def parameter_count(self) -> int:
+        """Trainable weights."""
+        return sum(p.numel() for p in self.parameters())
+
+    def best_copy(self) -> dict[str, Any]:
+        """A detached copy of all weights and buffers."""
+        return {name: tensor.detach().clone() for name, tensor in self.state_dict().items()}

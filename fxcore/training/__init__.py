@@ -1,0 +1,19 @@
+"""Training: windows of audio on the device, `Fit`, evaluation, playing cost, checkpoints."""
+
+from fxcore.training.checkpoint import load_progress, save_progress
+from fxcore.training.cost import Cost, measure_cost
+from fxcore.training.evaluate import evaluate
+from fxcore.training.fit import Budget, Fit, Progress, Report, TrainingData
+
+__all__ = [
+    "Budget",
+    "Cost",
+    "Fit",
+    "Progress",
+    "Report",
+    "TrainingData",
+    "evaluate",
+    "load_progress",
+    "measure_cost",
+    "save_progress",
+]

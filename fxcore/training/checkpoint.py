@@ -1,0 +1,49 @@
+"""The progress of a `Fit` as one file: weights, best weights, optimiser, random state, last report."""
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fxcore.errors import CheckpointError
+from fxcore.tensorfile import read_tensors, write_tensors
+from fxcore.training.fit import Progress, Report
+
+
+def save_progress(path: Path | str, progress: Progress, identity: str) -> None:
+    """Write the checkpoint of the trial `identity`, whole or not at all."""
+    moments = progress.optimiser["state"]
+    tensors: dict[str, Tensor] = {"rng": progress.rng}
+    tensors |= {f"weights.{name}": t for name, t in progress.weights.items()}
+    tensors |= {f"best.{name}": t for name, t in progress.best_weights.items()}
+    tensors |= {f"optimiser.{i}.{name}": t for i, state in moments.items() for name, t in state.items()}
+    values = {
+        "identity": identity,
+        "report": progress.report._asdict(),
+        "groups": progress.optimiser["param_groups"],
+    }
+    write_tensors(path, tensors, values)
+
+
+def load_progress(path: Path | str, identity: str) -> Progress:
+    """Read a checkpoint; raises `CheckpointError` where it is corrupt or another trial's."""
+    tensors, values = read_tensors(path)
+    if values.get("identity") != identity:
+        raise CheckpointError(f"{path} is the checkpoint of another trial ({values.get('identity')})")
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in _under("optimiser", tensors).items():
+        index, name = key.split(".", 1)
+        moments.setdefault(int(index), {})[name] = tensor
+    optimiser: dict[str, Any] = {"state": moments, "param_groups": values["groups"]}
+    return Progress(
+        report=Report(**values["report"]),
+        weights=_under("weights", tensors),
+        best_weights=_under("best", tensors),
+        optimiser=optimiser,
+        rng=tensors["rng"],
+    )
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    start = len(prefix) + 1
+    return {name[start:]: tensor for name, tensor in tensors.items() if name.startswith(prefix + ".")}

@@ -1,0 +1,229 @@
+"""Train one model: `Fit` yields reports, and whoever iterates decides when to stop.
+
+    for report in Fit(model, data, budget, seed=7):
+        if report.metrics["mr_stft"] > limit:
+            break
+
+Data lies on the device once; a step is one gather, one forward and one backward pass. The learning
+rate follows the share of the budget spent: a short linear warm-up, then a cosine to zero.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from fxcore.audio import Recording, Signal
+from fxcore.metrics import METRICS
+from fxcore.models import EffectModel, TrainingSpec
+from fxcore.spec import Spec
+from fxcore.training.evaluate import evaluate
+from fxcore.training.windows import Windows
+
+
+class Budget(Spec):
+    """How long a trial may train: compute seconds, or optimiser steps where runs must repeat exactly.
+
+    Compute seconds are CPU seconds of this process (wall seconds on a GPU), evaluation included.
+    """
+
+    compute_seconds: float | None = Field(None, gt=0.0)
+    steps: int | None = Field(None, ge=1)
+    reports: int = Field(9, ge=1, le=1000)  # evenly spread over the budget
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "Budget":
+        if (self.compute_seconds is None) == (self.steps is None):
+            raise ValueError("a budget needs either compute_seconds or steps, not both or neither")
+        return self
+
+    def share(self, steps: int, compute_seconds: float) -> float:
+        """Spent part of the budget, 0 to 1."""
+        if self.steps is not None:
+            return min(steps / self.steps, 1.0)
+        assert self.compute_seconds is not None
+        return min(compute_seconds / self.compute_seconds, 1.0)
+
+
+CHECK_EVERY_DRAWS = 32  # for a loss that is no number any more
+
+
+class TrainingData(NamedTuple):
+    """What a model learns from and is judged on while it does."""
+
+    train: Sequence[Recording]
+    validation: Sequence[Recording]
+    sample_rate: int
+
+
+class Report(NamedTuple):
+    """One look at a model in training."""
+
+    index: int  # 1 .. budget.reports
+    step: int
+    compute_seconds: float
+    loss: float  # mean since the last report
+    metrics: dict[str, float]  # on the validation split, now
+    best: dict[str, float]  # where the objective was lowest
+    best_step: int
+    diverged: bool
+
+
+class Progress(NamedTuple):
+    """All that a `Fit` needs to go on where another stopped: tensors and plain values."""
+
+    report: Report
+    weights: dict[str, Tensor]
+    best_weights: dict[str, Tensor]
+    optimiser: dict[str, Any]
+    rng: Tensor
+
+
+class Fit:
+    """Trains `model` on `data` within `budget`: an iterator of reports, one at each equal share."""
+
+    def __init__(
+        self,
+        model: EffectModel,
+        data: TrainingData,
+        budget: Budget,
+        *,
+        seed: int,
+        objective: str = "mr_stft",
+        training: TrainingSpec | None = None,
+        resume: Progress | None = None,
+    ) -> None:
+        """`objective` names the metric whose lowest value marks the best weights."""
+        self.model, self.data, self.budget, self.objective = model, data, budget, objective
+        self.training = training or model.spec.training
+        length = self.training.block_samples * self.training.blocks
+        self.windows = Windows(data.train, model.context_samples, length, model.scale.device)
+        self.rng = torch.Generator().manual_seed(seed)
+        self.optimiser = torch.optim.Adam(model.parameters(), self.training.learning_rate)
+        self.last: Report | None = None
+        self.best_weights: dict[str, Tensor] = {}
+        self._step = 0
+        self._clock_zero = _clock(model)
+        if resume is None:
+            model.set_scale(_deviation(r.dry for r in data.train), _deviation(r.wet for r in data.train))
+        else:
+            self._restore(resume)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Report:
+        """Train until the next report is due; `StopIteration` when the budget is spent."""
+        last = self.last
+        if last is not None and (last.diverged or last.index == self.budget.reports):
+            raise StopIteration
+        index = last.index + 1 if last else 1
+        loss = self._train_until(index / self.budget.reports)
+        if loss is None or math.isfinite(loss):
+            metrics = evaluate(self.model, self.data.validation, self.data.sample_rate)
+        else:
+            metrics = {name: metric.worst for name, metric in METRICS.items()}
+        if last is None or metrics[self.objective] < last.best[self.objective]:
+            best, best_step, self.best_weights = metrics, self._step, self.model.best_copy()
+        else:
+            best, best_step = last.best, last.best_step
+        if loss is None:  # a coarse clock: nothing was trained since the last report
+            loss = last.loss if last else 0.0
+        self.last = Report(
+            index, self._step, self.compute_seconds, loss, metrics, best, best_step, not math.isfinite(loss)
+        )
+        return self.last
+
+    @property
+    def compute_seconds(self) -> float:
+        """Spent so far, by this and by earlier processes."""
+        return _clock(self.model) - self._clock_zero
+
+    def progress(self) -> Progress:
+        """What a checkpoint holds, after at least one report."""
+        assert self.last is not None, "nothing was reported yet"
+        return Progress(
+            report=self.last,
+            weights=self.model.state_dict(),
+            best_weights=self.best_weights,
+            optimiser=self.optimiser.state_dict(),
+            rng=self.rng.get_state(),
+        )
+
+    def _restore(self, progress: Progress) -> None:
+        self.model.load_state_dict(progress.weights)
+        self.optimiser.load_state_dict(progress.optimiser)
+        self.rng.set_state(progress.rng)
+        self.last, self.best_weights = progress.report, progress.best_weights
+        self._step = progress.report.step
+        self._clock_zero -= progress.report.compute_seconds
+
+    def _train_until(self, share: float) -> float | None:
+        """Mean loss of the optimiser steps up to a share of the budget; None if none fitted in."""
+        self.model.train()
+        total, first_step, draws = torch.zeros((), device=self.model.scale.device), self._step, 0
+        while (spent := self.budget.share(self._step, self.compute_seconds)) < share:
+            for group in self.optimiser.param_groups:
+                group["lr"] = self.training.learning_rate * self._schedule(spent)
+            for loss in self._train_on_one_draw():
+                total += loss
+            draws += 1
+            if draws % CHECK_EVERY_DRAWS == 0 and not bool(total.isfinite()):
+                break
+        self.model.eval()
+        steps = self._step - first_step
+        return float(total) / steps if steps else None
+
+    def _train_on_one_draw(self) -> Iterator[Tensor]:
+        """Loss of each optimiser step on one draw of windows; a recurrent state goes from block to block."""
+        dry, wet = self.windows.draw(self.training.batch, self.rng)
+        if not self.model.recurrent:
+            yield self._optimise(self.model(dry), wet)
+            return
+        context, block = self.model.context_samples, self.training.block_samples
+        with torch.no_grad():
+            _, state = self.model.step(dry[..., :context], self.model.zero_state(len(dry)))
+        for dry_block, wet_block in zip(
+            dry[..., context:].split(block, -1), wet.split(block, -1), strict=True
+        ):
+            raw, state = self.model.step(dry_block, tuple(s.detach() for s in state))
+            yield self._optimise(raw, wet_block)
+
+    def _optimise(self, raw: Tensor, wet: Tensor) -> Tensor:
+        loss = self.model.loss(raw, wet)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
+        self.optimiser.step()
+        self._step += 1
+        return loss.detach()
+
+    def _schedule(self, spent: float) -> float:
+        """Factor on the learning rate at a share of the budget."""
+        warm_up = self.training.warm_up_share
+        if spent < warm_up:
+            return max(spent / warm_up, 0.05)
+        return 0.5 * (1.0 + math.cos(math.pi * (spent - warm_up) / (1.0 - warm_up)))
+
+
+def _deviation(signals: Iterable[Signal]) -> float:
+    """Root mean square over all signals, summed in double precision."""
+    energy, count = 0.0, 0
+    for signal in signals:
+        energy += float(np.square(signal, dtype=np.float64).sum())
+        count += signal.size
+    return math.sqrt(energy / max(count, 1))
+
+
+def _clock(model: EffectModel) -> float:
+    """CPU seconds of this process; on a GPU, wall seconds up to the end of the queued work."""
+    device = model.scale.device
+    if device.type == "cpu":
+        return time.process_time()
+    torch.accelerator.synchronize(device)
+    return time.perf_counter()

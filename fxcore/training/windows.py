@@ -1,0 +1,47 @@
+"""Windows of dry and wet, drawn from one tensor on the device; a batch costs one gather.
+
+All recordings of a split lie end to end in one tensor; a window never crosses from one to the next.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from fxcore.audio import Recording
+from fxcore.errors import StoreError
+
+
+class Windows:
+    """Draws (context + length)-sample windows of dry, and the wet of their last `length` samples."""
+
+    def __init__(
+        self, recordings: Sequence[Recording], context: int, length: int, device: torch.device | str = "cpu"
+    ) -> None:
+        """Raises `StoreError` where no recording is as long as one window."""
+        size = context + length
+        lengths = torch.tensor([r.dry.shape[-1] for r in recordings])
+        starts = lengths.cumsum(0) - lengths
+        usable = (lengths - size + 1).clamp(min=0)  # start positions a recording offers
+        if not usable.any():
+            longest = int(lengths.max()) if len(lengths) else 0
+            raise StoreError(
+                f"a window of {size} samples is longer than every training recording (the longest has "
+                f"{longest}); give longer recordings, or search smaller windows"
+            )
+        self.context = context
+        self.dry = _join([r.dry for r in recordings], device).unfold(0, size, 1)  # (starts, size), a view
+        self.wet = _join([r.wet for r in recordings], device).unfold(0, size, 1)[:, context:]
+        self._ends = usable.cumsum(0)  # positions 0 .. ends[-1] - 1 over all recordings
+        self._offsets = starts - (self._ends - usable)
+
+    def draw(self, batch: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Dry (B, 1, context + length) and wet (B, 1, length), uniform over all positions."""
+        position = torch.randint(int(self._ends[-1]), (batch,), generator=rng)
+        start = position + self._offsets[torch.searchsorted(self._ends, position, right=True)]
+        start = start.to(self.dry.device)
+        return self.dry[start][:, None], self.wet[start][:, None]
+
+
+def _join(signals: Sequence[object], device: torch.device | str) -> Tensor:
+    return torch.cat([torch.as_tensor(s, dtype=torch.float32)[0] for s in signals]).to(device)

@@ -1,0 +1,106 @@
+"""What a search is (`SearchSpec`, the YAML file) and what one of its trials is (`TrialConfig`)."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from fxcore.errors import SpecError, did_you_mean
+from fxcore.metrics import METRICS
+from fxcore.models import FAMILIES, ModelSpec, TrainingSpec
+from fxcore.spec import Spec, digest_of
+from fxcore.training import Budget
+from search.space import SearchSpace
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as a folder on every file system
+
+
+class SearchBudget(Spec):
+    """What a search may spend; a trial's share is in compute seconds, or in optimiser steps."""
+
+    trials: int = Field(24, ge=1)
+    trial_seconds: float | None = Field(None, gt=0.0)
+    trial_steps: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0.0)  # wall time; None: until all trials have ended
+
+    @model_validator(mode="after")
+    def _seconds_or_steps(self) -> Self:
+        if (self.trial_seconds is None) == (self.trial_steps is None):
+            raise ValueError("give either trial_seconds, or trial_steps for runs that must repeat exactly")
+        return self
+
+    @property
+    def trial(self) -> Budget:
+        """The budget of one trial."""
+        return Budget(compute_seconds=self.trial_seconds, steps=self.trial_steps)
+
+
+class Resources(Spec):
+    """What one trial occupies; fractions of a GPU let several trials share it."""
+
+    cpus_per_trial: float = Field(1, gt=0.0)
+    gpus_per_trial: float = Field(0, ge=0.0)
+
+
+class SearchSpec(Spec):
+    """A search, as its YAML file says it.
+
+    Under `families` and `output`, a value is fixed, `[low, high]` is a range, and a list of words or of
+    three or more numbers are choices. Ranges that span a factor of 8 are searched logarithmically.
+    """
+
+    name: str = Field(pattern=NAME_PATTERN)
+    data: str  # the sample store: a path (relative ones start at the storage root), or s3://bucket/prefix
+    objective: str = "mr_stft"
+    budget: SearchBudget
+    families: dict[str, dict[str, Any] | None]
+    output: dict[str, Any] = {"kind": ["regression"]}
+    training: dict[str, Any] = {}
+    resources: Resources = Resources()
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @classmethod
+    def from_dict(cls, values: object) -> Self:
+        spec = super().from_dict(values)
+        if spec.objective not in METRICS:
+            raise SpecError(
+                f"unknown objective '{spec.objective}'{did_you_mean(spec.objective, METRICS)}", ("objective",)
+            )
+        spec.space()  # refuses unknown families, unknown keys and empty ranges
+        return spec
+
+    def space(self) -> SearchSpace:
+        """What its trials are drawn from."""
+        return SearchSpace(self.families, self.output, self.training)
+
+    def same_search(self, other: "SearchSpec") -> bool:
+        """Whether `other` differs in nothing but budget and resources, so that one continues the other."""
+        mutable = {"budget", "resources"}
+        same_trials = self.budget.trial == other.budget.trial
+        return same_trials and self.model_dump(exclude=mutable) == other.model_dump(exclude=mutable)
+
+
+class TrialConfig(Spec):
+    """All that decides what a trial computes; with the store's digest, its identity."""
+
+    model: Annotated[ModelSpec, *FAMILIES.field()]
+    training: TrainingSpec
+    budget: Budget
+    objective: str
+    seed: int
+
+    def identity(self, store_digest: str) -> str:
+        """32 hexadecimal digits: equal configurations on equal data are one trial."""
+        return digest_of([self.as_dict(), store_digest])
+
+
+class TrialTask(Spec):
+    """What a worker needs to run a trial, wherever it runs: paths and plain values, never arrays."""
+
+    number: int
+    identity: str
+    config: TrialConfig
+    store: str
+    checkpoint: Path
+    cpus: float
+    gpus: float

@@ -1,0 +1,150 @@
+"""The Ray engine: Tune executes, the driver decides, the study remembers.
+
+Tune's own search algorithms, schedulers, checkpoints and restore are not used; its state is scrap.
+A trial whose actor or node dies is started again and resumes from its own checkpoint; a search whose
+driving process dies is resumed by a new Tuner over the same study.
+"""
+
+import logging
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from fxcore.errors import SearchError
+from fxcore.training import Cost, Report
+from search.config import Resources, TrialTask
+from search.driver import Driver
+from search.trial import TrialRun
+
+MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
+
+SETTINGS = {  # read by Ray when it starts and when Tune runs
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_AUTH_MODE": "token",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+}
+
+
+def run(driver: Driver, address: str | None = None) -> None:
+    """Run the driver's trials on a local Ray started for this, or on the cluster at `address`."""
+    resources = driver.study.spec.resources
+    with _ray(address), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
+        _check_resources(resources)
+        trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
+        numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
+        tuner = tune.Tuner(
+            tune.with_resources(TrialActor, trial_resources),
+            tune_config=tune.TuneConfig(
+                search_alg=DriverSearcher(driver, numbers),
+                scheduler=DriverScheduler(driver, numbers),
+                num_samples=-1,  # until the searcher says that it has finished
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name="search",
+                storage_path=scrap,
+                verbose=0,
+                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            ),
+        )
+        tuner.fit()
+
+
+class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
+    """A worker process that runs one trial after another."""
+
+    def setup(self, config: dict[str, Any]) -> None:
+        self._trial = TrialRun(TrialTask.from_dict(config["task"]))
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        report = next(self._trial)
+        return {"report": report._asdict(), "cost": self._trial.cost._asdict()}
+
+
+class DriverSearcher(Searcher):  # type: ignore[misc]
+    """Tune's questions for the next trial, passed on to the driver."""
+
+    def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
+        super().__init__()
+        self._driver, self._numbers = driver, numbers
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        task = self._driver.next_task()
+        if task is None:
+            return str(Searcher.FINISHED)
+        self._numbers[trial_id] = task.number
+        return {"task": task.as_dict()}
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        if error:
+            self._driver.fail(self._numbers[trial_id], f"its process failed {MAX_FAILURES + 1} times")
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: the study is the record."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: a search is resumed by a new Tuner."""
+
+
+class DriverScheduler(FIFOScheduler):  # type: ignore[misc]
+    """Tune's results, passed on to the driver, which keeps or stops."""
+
+    def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
+        super().__init__()
+        self._driver, self._numbers = driver, numbers
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        number, report = self._numbers[trial.trial_id], Report(**result["report"])
+        self._driver.record_cost(number, Cost(**result["cost"]))
+        goes_on = self._driver.report(number, report)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+
+@contextmanager
+def _ray(address: str | None) -> Iterator[None]:
+    """Ray for as long as the search runs; a local one has a token of its own."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    if address is None:
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    try:
+        ray.init(
+            address=address or "local",
+            include_dashboard=None if address else False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise SearchError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_resources(resources: Resources) -> None:
+    """Raise where no trial could ever start, instead of waiting for ever."""
+    there = ray.cluster_resources()
+    for kind, wanted in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
+        if wanted > there.get(kind, 0):
+            raise SearchError(
+                f"a trial wants {wanted:g} {kind}s, the cluster has {there.get(kind, 0):g}; "
+                f"set resources.{kind.lower()}s_per_trial lower"
+            )

@@ -1,0 +1,195 @@
+"""Launch a search, open it, look at it, take models out of it: what notebooks and the command line use.
+
+from search import launch, open_search
+search = launch("search.yaml")
+search.leaderboard()               # a pandas frame, best first
+search.export("nam", "models/")
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import pandas as pd
+
+from datasets.cache import cached_split
+from datasets.store import SampleStore
+from fxcore.audio import Recording
+from fxcore.errors import SearchError
+from fxcore.export import FORMATS, Playable, export, formats_for
+from fxcore.training import evaluate, load_progress
+from fxcore.yamlfile import load_yaml
+from search.config import SearchSpec
+from search.driver import Driver
+from search.progress import Progress
+from search.storage import Storage
+from search.study import Study, TrialRow
+from search.trial import best_model
+
+
+class Search:
+    """A search on disk, running or not. Reading it disturbs nothing."""
+
+    def __init__(self, name: str, storage: Storage) -> None:
+        """Raises `SearchError` where there is no such search."""
+        self.name, self.storage = name, storage
+        self.folder = storage.existing_search(name)
+        self.study = Study.open(self.folder / "study.db", name)
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What was asked for."""
+        return self.study.spec
+
+    @property
+    def state(self) -> str:
+        """running, complete or interrupted."""
+        return self.study.state
+
+    def trials(self) -> list[TrialRow]:
+        """All trials, best first."""
+        return self.study.board()
+
+    def leaderboard(self) -> pd.DataFrame:
+        """All trials, best first: one row each, indexed by trial id."""
+        rows = []
+        for trial in self.trials():
+            row = trial.model_dump(exclude={"config", "metrics"})
+            settings = trial.config["model"]
+            output = settings["output"]
+            row |= {k: v for k, v in settings.items() if k not in ("kind", "output")}
+            rows.append({**row, "output": output["kind"], "bits": output.get("bits"), **trial.metrics})
+        return pd.DataFrame(rows).set_index("id") if rows else pd.DataFrame()
+
+    def best(self) -> TrialRow:
+        """The trial with the lowest objective; raises `SearchError` where none has a model yet."""
+        for row in self.trials():
+            if row.metrics and row.state != "diverged" and self._checkpoint(row.id).exists():
+                return row
+        raise SearchError(f"search '{self.name}' has no trained model yet; wait for its first report")
+
+    def playable(self, trial: int | None = None) -> Playable:
+        """A trial's model (default: the best's) with its best weights, and what is known of it."""
+        number = self.best().id if trial is None else trial
+        config = self.study.config(number)
+        progress = load_progress(self._checkpoint(number), config.identity(self.study.store_digest))
+        facts = {
+            "name": f"{self.name}-{number}",
+            "search": self.name,
+            "trial": number,
+            "validation": progress.report.best,
+            "steps": progress.report.best_step,
+        }
+        return Playable(best_model(config, progress), self.store().manifest.sample_rate, facts)
+
+    def store(self) -> SampleStore:
+        """The sample store it learns from."""
+        return SampleStore.open(self.storage.store(self.spec.data))
+
+    def recordings(self, split: Literal["train", "validation", "test"]) -> Sequence[Recording]:
+        """A split of that store."""
+        return cached_split(self.store(), split)
+
+    def test_metrics(self, trial: int) -> dict[str, float]:
+        """The metrics of a trial's best weights on the test split, which no decision has seen."""
+        known = self.study.test_metrics(trial)
+        if known is None:
+            playable = self.playable(trial)
+            known = evaluate(playable.model, self.recordings("test"), playable.sample_rate)
+            if self.state != "running":  # only the driving process writes to the study of a running one
+                self.study.record_test(trial, known)
+        return known
+
+    def export(
+        self,
+        kind: str = "all",
+        out: Path | str | None = None,
+        *,
+        trial: int | None = None,
+        overwrite: bool = False,
+    ) -> list[Path]:
+        """Write a trial's model (default: the best's) as `kind`, or as all formats that can hold it."""
+        playable = self.playable(trial)
+        kinds = formats_for(playable.model) if kind == "all" else [kind]
+        folder = Path(out) if out else self.storage.models(self.name)
+        stem = str(playable.facts["name"])
+        return [
+            export(
+                playable,
+                k,
+                folder / f"{stem}{FORMATS[k].extension if k in FORMATS else ''}",
+                overwrite=overwrite,
+            )
+            for k in kinds
+        ]
+
+    def _checkpoint(self, trial: int) -> Path:
+        identity = self.study.config(trial).identity(self.study.store_digest)
+        return self.folder / "checkpoints" / f"{identity}.safetensors"
+
+
+def open_search(name: str, storage: Path | str | None = None) -> Search:
+    """An existing search by name; raises `SearchError` with near matches."""
+    return Search(name, Storage(storage))
+
+
+def launch(
+    spec: SearchSpec | Path | str,
+    *,
+    name: str | None = None,
+    storage: Path | str | None = None,
+    address: str | None = None,
+    engine: Literal["ray", "local"] = "ray",
+    overrides: Sequence[str] = (),
+    progress: Progress | None = None,
+) -> Search:
+    """Run a search to its end, or resume it where it was; returns the search.
+
+    `spec` is a `SearchSpec` or the path of its YAML file. A search of the same name goes on if nothing
+    but its budget or resources changed; else a `SearchError` says so. An interrupt (Ctrl-C) leaves a
+    search that `launch` resumes.
+    """
+    if not isinstance(spec, SearchSpec):
+        changes = [*overrides, *([f"name={name}"] if name else [])]
+        spec = load_yaml(spec, SearchSpec, changes)
+    where = Storage(storage)
+    store_uri = where.store(spec.data)
+    store = SampleStore.open(store_uri)
+    folder = where.search(spec.name)
+    study = _open_or_create(folder, spec, store.digest)
+    driver = Driver(study, store_uri, folder / "checkpoints", progress or Progress())
+    study.state = "running"
+    try:
+        _run(driver, engine, address)
+        study.state = "complete"
+    except BaseException:
+        study.state = "interrupted"
+        raise
+    return Search(spec.name, where)
+
+
+def _run(driver: Driver, engine: str, address: str | None) -> None:
+    if engine == "local":
+        from search.engine import local
+
+        local.run(driver)
+    else:
+        from search.engine import ray_tune  # importing Ray takes seconds; nothing else needs it
+
+        ray_tune.run(driver, address)
+
+
+def _open_or_create(folder: Path, spec: SearchSpec, store_digest: str) -> Study:
+    """The study of that name where it is the same search, a new one where there is none."""
+    database = folder / "study.db"
+    if not database.exists():
+        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        return Study.create(database, spec, store_digest)
+    study = Study.open(database, spec.name)
+    if not study.spec.same_search(spec) or study.store_digest != store_digest:
+        raise SearchError(
+            f"a search '{spec.name}' with other settings or other data exists in {folder}; "
+            "launch this one under another --name"
+        )
+    study.update_spec(spec)
+    return study

@@ -1,0 +1,187 @@
+"""The space a search draws from: model settings by family, outputs, and learning rate.
+
+It knows no search library: `SearchSpace.draw` asks a `suggest(name, dimension)` for each value it
+needs, so that only the dimensions of the family drawn take part.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from fxcore.errors import SpecError, did_you_mean
+from fxcore.models import FAMILIES, OUTPUTS, ModelSpec, TrainingSpec
+from fxcore.spec import Spec
+
+Value: TypeAlias = int | float | str | bool
+Suggest: TypeAlias = "Callable[[str, Dimension], Value]"
+
+LOG_FROM_RATIO = 8  # a range that spans this factor is searched on a logarithmic scale
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """All integers, or all floats, from `low` to `high`, both included."""
+
+    low: int | float
+    high: int | float
+
+    @property
+    def log(self) -> bool:
+        return self.low > 0 and self.high / self.low >= LOG_FROM_RATIO
+
+    @property
+    def integral(self) -> bool:
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    def nearest(self, value: Any) -> Value:
+        """The value, moved into the range."""
+        return min(max(value, self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some values."""
+
+    values: tuple[Value, ...]
+
+    def nearest(self, value: Any) -> Value:
+        """The value where it is one of them, else the first."""
+        return value if value in self.values else self.values[0]
+
+
+Dimension: TypeAlias = Numbers | Choice
+
+
+def parse_dimension(raw: Any) -> Dimension:
+    """`7` and `[7]`: fixed; `[2, 8]`: a range; `[a, b, c]` or more than two numbers: choices."""
+    values = raw if isinstance(raw, list) else [raw]
+    if not values or not all(isinstance(v, int | float | str) for v in values):
+        raise SpecError(f"a range is a value, [low, high] or a list of choices; got {raw!r}")
+    if len(values) == 2 and all(_is_number(v) for v in values):
+        low, high = values
+        if low > high:
+            raise SpecError(f"empty range [{low}, {high}]; the lower end comes first")
+        return Numbers(low, high) if low < high else Choice((low,))
+    return Choice(tuple(values))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+class SearchSpace:
+    """Dimensions by family and by output kind, checked against the specs they fill."""
+
+    def __init__(
+        self,
+        families: Mapping[str, Mapping[str, Any] | None],
+        output: Mapping[str, Any],
+        training: Mapping[str, Any],
+    ) -> None:
+        """Raises `SpecError`, its path leading to the key at fault."""
+        if not families:
+            raise SpecError("a search needs at least one family", ("families",))
+        self.families: dict[str, dict[str, Dimension]] = {}
+        for kind, ranges in families.items():
+            path = ("families", kind)
+            with _at(*path):
+                spec = FAMILIES[kind]
+            self.families[kind] = _dimensions(ranges or {}, spec, path, {"output"})
+        raw_kinds = output.get("kind", ["regression"])
+        kinds = raw_kinds if isinstance(raw_kinds, list) else [raw_kinds]
+        self.outputs: dict[str, dict[str, Dimension]] = {}
+        ranges = {key: value for key, value in output.items() if key != "kind"}
+        used: set[str] = set()
+        for kind in kinds:
+            with _at("output", "kind"):
+                spec_of_output = OUTPUTS[str(kind)]
+            own = {key: value for key, value in ranges.items() if key in spec_of_output.model_fields}
+            used |= own.keys()
+            self.outputs[str(kind)] = _dimensions(own, spec_of_output, ("output",), set(), narrow=True)
+        for key in ranges.keys() - used:
+            known = {name for kind in self.outputs for name in OUTPUTS[kind].model_fields}
+            raise SpecError(f"unknown key 'output.{key}'{did_you_mean(key, known)}", ("output", key))
+        self.training = _dimensions(training, TrainingSpec, ("training",), set())
+
+    def draw(self, suggest: Suggest) -> tuple[ModelSpec, TrainingSpec]:
+        """One model and its training; raises `SpecError` where the values do not go together."""
+        family = str(suggest("family", Choice(tuple(self.families))))
+        values = {name: suggest(f"{family}.{name}", d) for name, d in self.families[family].items()}
+        kind = str(suggest("output", Choice(tuple(self.outputs))))
+        output = {name: suggest(f"{kind}.{name}", d) for name, d in self.outputs[kind].items()}
+        model = FAMILIES.parse({"kind": family, "output": {"kind": kind, **output}, **values})
+        recipe = {name: suggest(f"{family}.{name}", d) for name, d in self.training.items()}
+        return model, TrainingSpec.from_dict({**model.training.as_dict(), **recipe})
+
+    def first_draws(self) -> Iterator[dict[str, Value]]:
+        """Each family's own defaults, moved into the space: what a search tries before it samples."""
+        for family, dimensions in self.families.items():
+            defaults, training = FAMILIES[family].model_fields, FAMILIES[family].training
+            kind = next(iter(self.outputs))
+            values: dict[str, Value] = {"family": family, "output": kind}
+            values |= {f"{family}.{n}": d.nearest(defaults[n].default) for n, d in dimensions.items()}
+            bits = OUTPUTS[kind].model_fields
+            values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in self.outputs[kind].items()}
+            values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in self.training.items()}
+            yield values
+
+
+def _dimensions(
+    ranges: Mapping[str, Any],
+    spec: type[Spec],
+    path: tuple[str, ...],
+    hidden: set[str],
+    *,
+    narrow: bool = False,
+) -> dict[str, Dimension]:
+    """Parse ranges for a spec's fields; both ends must be valid, or with `narrow` are made so."""
+    known = spec.model_fields.keys() - {"kind"} - hidden
+    dimensions: dict[str, Dimension] = {}
+    for name, raw in ranges.items():
+        here = (*path, name)
+        if name not in known:
+            raise SpecError(f"unknown key '{'.'.join(here)}'{did_you_mean(name, known)}", here)
+        with _at(*here):
+            dimension = parse_dimension(raw)
+            if narrow and isinstance(dimension, Numbers):
+                dimension = _narrowed(dimension, spec, name)
+            for value in _ends(dimension):
+                _check_field(spec, name, value)
+        dimensions[name] = dimension
+    return dimensions
+
+
+def _ends(dimension: Dimension) -> tuple[Value, ...]:
+    return (dimension.low, dimension.high) if isinstance(dimension, Numbers) else dimension.values
+
+
+def _check_field(spec: type[Spec], name: str, value: Value) -> None:
+    """Raise `SpecError` where the field alone refuses the value (other fields at their defaults)."""
+    try:
+        spec.__pydantic_validator__.validate_assignment(spec.model_construct(), name, value)
+    except ValueError as error:
+        first = error.errors()[0] if hasattr(error, "errors") else {"msg": str(error), "loc": (name,)}
+        if first["loc"] == (name,):
+            raise SpecError(f"{first['msg'][0].lower()}{first['msg'][1:]}; got {value!r}") from None
+
+
+def _narrowed(dimension: Numbers, spec: type[Spec], name: str) -> Dimension:
+    """The part of a range that the field allows: softmax to 10 bits, where mixture goes to 24."""
+    limits = {type(m).__name__: m for m in spec.model_fields[name].metadata}
+    low = max(dimension.low, limits["Ge"].ge) if "Ge" in limits else dimension.low
+    high = min(dimension.high, limits["Le"].le) if "Le" in limits else dimension.high
+    if low > high:
+        raise SpecError(
+            f"range [{dimension.low}, {dimension.high}] lies outside {spec.__name__}'s own limits"
+        )
+    return Numbers(low, high) if low < high else Choice((low,))
+
+
+@contextmanager
+def _at(*path: str) -> Iterator[None]:
+    """Give a `SpecError` raised inside the path of its key, in the message too."""
+    try:
+        yield
+    except SpecError as error:
+        raise SpecError(f"{'.'.join(path)}: {error}", path) from None

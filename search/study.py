@@ -1,0 +1,230 @@
+"""The record of a search: one Optuna study. What is not in it did not happen.
+
+A trial holds its parameters, its configuration, every report (as intermediate values of the best
+objective so far, and whole as an attribute) and its final state. Leaderboard, curves and resuming
+all read this and nothing else. Only the process that drives the search writes to it.
+"""
+
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import optuna
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState as OptunaState
+from pydantic import BaseModel
+
+from fxcore.errors import SearchError, SpecError
+from fxcore.models import ModelSpec, TrainingSpec
+from fxcore.training import Cost, Report
+from search.config import SearchSpec, TrialConfig
+from search.space import Choice, Dimension, Value
+
+State: TypeAlias = Literal["waiting", "running", "complete", "pruned", "failed", "diverged"]
+
+MAX_REDRAWS = 20  # of configurations that were tried before or cannot be built
+
+
+class TrialRow(BaseModel):
+    """One line of the leaderboard; metrics are those of the best report, on the validation split."""
+
+    id: int
+    state: State
+    family: str
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    best_step: int | None
+    compute_seconds: float
+    parameters: int | None
+    receptive_field: int | None  # samples; None for a recurrent model, whose memory is unbounded
+    realtime_factor: float | None
+    reason: str | None = None
+
+
+class Study:
+    """One search's trials, in a database at `url` (SQLite: one file)."""
+
+    def __init__(self, study: optuna.Study) -> None:
+        self._study = study
+        self.spec = SearchSpec.from_dict(study.user_attrs["spec"])
+        self.store_digest: str = study.user_attrs["store_digest"]
+
+    @classmethod
+    def create(cls, path: Path, spec: SearchSpec, store_digest: str) -> "Study":
+        """A new study in the SQLite file `path`."""
+        study = optuna.create_study(storage=_storage(path), study_name=spec.name, direction="minimize")
+        study.set_user_attr("spec", spec.as_dict())
+        study.set_user_attr("store_digest", store_digest)
+        study.set_user_attr("state", "waiting")
+        for values in spec.space().first_draws():
+            study.enqueue_trial(values)
+        return cls(study)
+
+    @classmethod
+    def open(cls, path: Path, name: str) -> "Study":
+        """The study in `path`; raises `SearchError` where it is none."""
+        try:
+            return cls(optuna.load_study(study_name=name, storage=_storage(path)))
+        except (KeyError, SpecError, optuna.exceptions.StorageInternalError) as error:
+            raise SearchError(f"{path} does not hold the search '{name}': {error}") from None
+
+    @property
+    def state(self) -> str:
+        """waiting, running, complete, interrupted."""
+        return str(self._study.user_attrs["state"])
+
+    @state.setter
+    def state(self, state: str) -> None:
+        self._study.set_user_attr("state", state)
+
+    def update_spec(self, spec: SearchSpec) -> None:
+        """Take over a larger (or smaller) budget."""
+        self._study.set_user_attr("spec", spec.as_dict())
+        self.spec = spec
+
+    def unfinished(self) -> list[tuple[int, TrialConfig]]:
+        """Trials that were left running, to be handed out again before new ones."""
+        running = [t for t in self._trials() if t.state == OptunaState.RUNNING]
+        return [(t.number, TrialConfig.from_dict(t.user_attrs["config"])) for t in running]
+
+    def ask(self) -> tuple[int, TrialConfig]:
+        """Draw a new trial: its number and configuration, different from all before it.
+
+        The sampler is seeded with the search's seed and the trial's number, so that a resumed search
+        draws what an uninterrupted one would. Raises `SearchError` where nothing new is left.
+        """
+        known = {t.user_attrs["identity"] for t in self._trials()}
+        problem = ""
+        for _ in range(MAX_REDRAWS):
+            self._study.sampler = _sampler(self.spec.seed + len(self._study.get_trials(deepcopy=False)))
+            trial = self._study.ask()
+            try:
+                model, training = self.spec.space().draw(partial(_suggest, trial))
+                config = self._configure(model, training)
+            except SpecError as error:
+                problem = str(error)
+            else:
+                if (identity := config.identity(self.store_digest)) not in known:
+                    trial.set_user_attr("config", config.as_dict())
+                    trial.set_user_attr("identity", identity)
+                    return trial.number, config
+                problem = "all of them were tried before"
+            self._study.tell(trial, state=OptunaState.FAIL)  # without a configuration: on no board
+        raise SearchError(f"no new configuration in {MAX_REDRAWS} draws ({problem}); widen the ranges")
+
+    def record_cost(self, number: int, cost: Cost) -> None:
+        """What the trial's model costs to play."""
+        self._trial(number).set_user_attr("cost", cost._asdict())
+
+    def record(self, number: int, report: Report) -> bool:
+        """Add a report; False for one that is there already (of a trial resumed from before it)."""
+        trial = self._trial(number)
+        reports = trial.user_attrs.get("reports", [])
+        if reports and reports[-1]["index"] >= report.index:
+            return False
+        trial.set_user_attr("reports", [*reports, report._asdict()])
+        trial.report(report.best[self.spec.objective], report.index)
+        return True
+
+    def finish(self, number: int, state: State, reason: str | None = None) -> None:
+        """Close a trial in a final state; a diverged one gets the metric's worst value to learn from."""
+        trial = self._trial(number)
+        trial.set_user_attr("state", state)
+        if reason:
+            trial.set_user_attr("reason", reason)
+        reports = trial.user_attrs.get("reports", [])
+        if state == "failed" or not reports:
+            self._study.tell(number, state=OptunaState.FAIL)
+        elif state == "pruned":
+            self._study.tell(number, state=OptunaState.PRUNED)
+        else:
+            self._study.tell(number, reports[-1]["best"][self.spec.objective])
+
+    def record_test(self, number: int, metrics: dict[str, float]) -> None:
+        """The metrics of a finished trial's best weights on the test split."""
+        self._study.set_user_attr(f"test:{number}", metrics)
+
+    def reports(self, number: int) -> list[Report]:
+        """All reports of a trial, in order."""
+        found = [t for t in self._trials() if t.number == number]
+        return [Report(**r) for r in found[0].user_attrs.get("reports", [])] if found else []
+
+    def config(self, number: int) -> TrialConfig:
+        """A trial's configuration; raises `SearchError` where there is no such trial."""
+        for trial in self._trials():
+            if trial.number == number:
+                return TrialConfig.from_dict(trial.user_attrs["config"])
+        ids = ", ".join(str(row.id) for row in self.board()[:8])
+        raise SearchError(
+            f"search '{self.spec.name}' has no trial {number}; its best are {ids or 'none yet'}"
+        )
+
+    def test_metrics(self, number: int) -> dict[str, float] | None:
+        """What `record_test` kept, if it did."""
+        return self._study.user_attrs.get(f"test:{number}")
+
+    def board(self) -> list[TrialRow]:
+        """All trials, best first; those without a report last, in their own order."""
+        rows = [self._row(trial) for trial in self._trials()]
+        objective = self.spec.objective
+        return sorted(rows, key=lambda row: (row.metrics.get(objective, float("inf")), row.id))
+
+    def _configure(self, model: ModelSpec, training: TrainingSpec) -> TrialConfig:
+        return TrialConfig(
+            model=model,
+            training=training,
+            budget=self.spec.budget.trial,
+            objective=self.spec.objective,
+            seed=self.spec.seed,
+        )
+
+    def _trials(self) -> list[FrozenTrial]:
+        """Trials that were begun: those with a configuration."""
+        return [t for t in self._study.get_trials(deepcopy=False) if "config" in t.user_attrs]
+
+    def _trial(self, number: int) -> optuna.Trial:
+        """A running trial to write to, in this or in an earlier process begun."""
+        return optuna.Trial(self._study, self._study.get_trials(deepcopy=False)[number]._trial_id)
+
+    def _row(self, trial: FrozenTrial) -> TrialRow:
+        attributes = trial.user_attrs
+        config, cost = attributes["config"], attributes.get("cost", {})
+        reports = attributes.get("reports", [])
+        last = reports[-1] if reports else None
+        state = attributes.get("state", "running" if reports else "waiting")
+        if trial.state == OptunaState.RUNNING and self.state != "running" and state == "running":
+            state = "waiting"  # nobody works on it: the search was interrupted
+        return TrialRow(
+            id=trial.number,
+            state=state,
+            family=config["model"]["kind"],
+            config=config,
+            metrics=last["best"] if last else {},
+            best_step=last["best_step"] if last else None,
+            compute_seconds=last["compute_seconds"] if last else 0.0,
+            parameters=cost.get("parameters"),
+            receptive_field=cost.get("receptive_field"),
+            realtime_factor=cost.get("realtime_factor"),
+            reason=attributes.get("reason"),
+        )
+
+
+def _sampler(seed: int) -> optuna.samplers.BaseSampler:
+    """Tree-structured Parzen estimators, each family's values modelled jointly (Falkner et al., 2018)."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True)
+
+
+def _suggest(trial: optuna.Trial, name: str, dimension: Dimension) -> Value:
+    if isinstance(dimension, Choice):
+        return trial.suggest_categorical(name, dimension.values)
+    if dimension.integral:
+        return trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
+    return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)
+
+
+def _storage(path: Path) -> str:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return f"sqlite:///{path}"
