@@ -1,9 +1,9 @@
-"""Alignment: how late a wet recording lies behind its dry, without taking the effect's own phase for latency.
+"""Alignment: how late a wet recording lies behind its dry, the effect's own phase left in.
 
-Where they match is the peak of the generalised cross-correlation with PHAT-β weighting (Knapp & Carter,
-1976), sharp under filters and distortion. That peak carries the effect's phase, so the latency is where
-the response begins: the lag before which a least-squares FIR gains nothing. A pitch-shifted wet matches as
-no waveform; its onsets do, as spectral flux (Dixon, 2006). Signals are (1, T) at one rate.
+A pair matches at the peak of its generalised cross-correlation with PHAT-β weighting (Knapp & Carter, 1976),
+which is sharp under filters and distortion. That peak carries the effect's phase: removing it would leave a
+response that begins before its cause. So the latency is where a least-squares FIR begins to gain. A
+pitch-shifted wet matches as no waveform; its onsets do, as spectral flux (Dixon, 2006).
 """
 
 from typing import Literal, NamedTuple
@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import fft, signal
-from scipy.linalg import cho_solve, cholesky, solve_triangular, toeplitz
+from scipy.linalg import cholesky, solve_toeplitz, solve_triangular
 
 from fxcore.audio import Signal
 from fxcore.errors import PairError
@@ -19,12 +19,12 @@ from fxcore.errors import PairError
 Array = npt.NDArray[np.float64]
 
 MIN_STRENGTH = 12.0  # peak over rms of the whitened correlation: true pairs 28 and more, foreign ones below 9
+CLEAR_STRENGTH = 40.0  # above it, the FIR below need not agree: noise and fuzz leave it little
 MIN_EXPLAINED = (
-    0.12  # of the wet by the best FIR there: true pairs .19 and more, pitch-shifted ones below .11
+    0.12  # of the wet by a FIR there: true pairs .19 and more, pitch-shifted ones mostly below .11
 )
-MIN_FLUX_CORRELATION = 0.28  # true pairs .33 and more, foreign ones below .21
+MIN_FLUX_CORRELATION = 0.28  # pitch-shifted pairs .46 and more, foreign ones below .21
 LOOK_BACK, LOOK_AHEAD = 256, 512  # samples around the peak that the FIR covers
-RIDGE = 1e-9
 EXCERPT_S = 120.0
 
 
@@ -33,39 +33,44 @@ class Alignment(NamedTuple):
 
     latency_samples: int  # positive: the wet comes late
     polarity: int  # -1: the wet is upside down
-    correlation: float  # normalised, of the waveforms at their best lag or of the onsets, 0..1
-    by: Literal["waveform", "onsets"]  # onsets: to 20 ms only, and of unknown polarity
+    correlation: float  # 0..1: of the wet with the best FIR of the dry, or of the onsets
+    by: Literal["waveform", "onsets"]  # onsets: known to 20 ms only, and without polarity
 
 
 class _Correlation(NamedTuple):
-    """Correlations of a pre-emphasised pair; `cross` and `whitened` cover lags -reach .. +reach."""
+    """Correlations of a pre-emphasised pair at lags -reach .. +reach; `auto` from lag 0 on."""
 
-    factor: Array  # lower Cholesky factor of the dry's autocorrelation matrix
+    auto: Array
     cross: Array
     whitened: Array  # in units of its own rms
     wet_energy: float
     reach: int
 
+    def around(self, peak: int) -> Array:
+        """Cross-correlation (LOOK_BACK + LOOK_AHEAD,) at the lags of a FIR around `peak`."""
+        first = self.reach + peak - LOOK_BACK
+        return self.cross[first : first + LOOK_BACK + LOOK_AHEAD]
+
 
 def align(dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 1.0) -> Alignment:
-    """Latency and polarity of the wet, searched within ±`max_latency_s`.
+    """Latency and polarity of the wet (1, T) against the dry (1, T), within ±`max_latency_s`.
 
-    The latency is never more than what causality allows: the stretch of up to 1.2 ms in which the
-    response may rise unseen counts as the effect's. Raises `PairError` where nothing matches.
+    A latency is never overstated: the stretch in which the response may rise unseen, 0.1 to 1.2 ms and
+    more where it rises slowly, counts as the effect's own. Raises `PairError` where nothing matches.
     """
     dry, wet = _excerpt(dry, wet, sample_rate)
     pair = _correlate(dry, wet, round(max_latency_s * sample_rate))
-    peak = int(np.argmax(np.abs(pair.whitened))) - pair.reach
-    strength = abs(float(pair.whitened[peak + pair.reach]))
-    if strength >= MIN_STRENGTH and _explained(pair, peak).sum() >= MIN_EXPLAINED:
+    peak, strength = _strongest_lag(pair)
+    explained = float(_shares(pair, _lags_around(peak)).sum())
+    if strength >= CLEAR_STRENGTH or (strength >= MIN_STRENGTH and explained >= MIN_EXPLAINED):
         return _by_waveform(pair, _first_arrival(pair, peak), sample_rate)
     found = _by_onsets(dry, wet, sample_rate, max_latency_s)
-    if found is not None:
-        return found
-    raise PairError(
-        f"dry and wet do not belong together: no lag within ±{max_latency_s:g} s correlates (peak "
-        f"{strength:.1f} times the mean, {MIN_STRENGTH:g} needed); give a wet that was made from this dry"
-    )
+    if found is None:
+        raise PairError(
+            f"dry and wet must belong together; no lag within ±{max_latency_s:g} s correlates (peak "
+            f"{strength:.1f} times the mean, {MIN_STRENGTH:g} needed); give a wet that was made from this dry"
+        )
+    return found
 
 
 def overlap(dry: Signal, wet: Signal, latency_samples: int) -> tuple[Signal, Signal]:
@@ -79,41 +84,36 @@ def overlap(dry: Signal, wet: Signal, latency_samples: int) -> tuple[Signal, Sig
 
 
 def _excerpt(dry: Signal, wet: Signal, sample_rate: int) -> tuple[Signal, Signal]:
-    """Two minutes from the first sound on, their ends faded: a cut common to both is no evidence."""
+    """Two minutes from a second before the first sound on, faded: a cut that both share proves nothing."""
     loud = np.flatnonzero(np.abs(dry[0]) > 0.01 * np.abs(dry[0]).max(initial=0.0))
     start = max(0, int(loud[0]) - sample_rate) if loud.size else 0
-    stop = start + round(EXCERPT_S * sample_rate)
-    return _faded(dry[:, start:stop], sample_rate), _faded(wet[:, start:stop], sample_rate)
+    cut = slice(start, start + round(EXCERPT_S * sample_rate))
+    return _faded(dry[:, cut], sample_rate), _faded(wet[:, cut], sample_rate)
 
 
 def _faded(samples: Signal, sample_rate: int) -> Signal:
-    n = min(round(0.02 * sample_rate), samples.shape[-1] // 2)
-    ramp = np.sin(np.linspace(0, np.pi / 2, n, dtype=np.float32)) ** 2
-    samples = samples.copy()
-    samples[:, :n] *= ramp
-    samples[:, samples.shape[-1] - n :] *= ramp[::-1]
-    return samples
-
-
-def _pre_emphasised(samples: Signal) -> Array:
-    """First difference with a coefficient of 0.95: the highs tell time best."""
-    return signal.lfilter([1.0, -0.95], [1.0], samples[0].astype(np.float64))
+    fade_samples = min(round(0.02 * sample_rate), samples.shape[-1] // 2)
+    gain = np.minimum(np.arange(samples.shape[-1]) / max(fade_samples, 1), 1.0).astype(np.float32)
+    return samples * gain * gain[::-1]
 
 
 def _correlate(dry: Signal, wet: Signal, reach: int) -> _Correlation:
-    reach += LOOK_BACK + LOOK_AHEAD
+    margin = LOOK_BACK + LOOK_AHEAD  # so that a FIR fits around any peak
+    reach += margin
     size = fft.next_fast_len(max(dry.shape[-1], wet.shape[-1]) + reach, real=True)
-    dry_bins, wet_bins = fft.rfft(_pre_emphasised(dry), size), fft.rfft(_pre_emphasised(wet), size)
+    # Pre-emphasis: the highs tell time best.
+    dry_bins, wet_bins = (
+        fft.rfft(signal.lfilter([1.0, -0.95], [1.0], samples[0].astype(np.float64)), size)
+        for samples in (dry, wet)
+    )
     cross = wet_bins * np.conj(dry_bins)
     magnitude = np.abs(cross)
-    auto = fft.irfft(np.abs(dry_bins) ** 2, size)[: LOOK_BACK + LOOK_AHEAD]
-    auto[0] *= 1 + RIDGE
-    wet_energy = float(np.sum(_pre_emphasised(wet) ** 2))
     whitened = _lags(cross / np.maximum(magnitude, 1e-9 * magnitude.max(initial=1e-30)) ** 0.8, size, reach)
     whitened /= np.sqrt(np.mean(whitened**2)) + 1e-30
-    margin = LOOK_BACK + LOOK_AHEAD
-    whitened[:margin] = whitened[-margin:] = 0  # peaks lie where a FIR around them still fits
-    return _Correlation(cholesky(toeplitz(auto), lower=True), _lags(cross, size, reach), whitened, wet_energy, reach)
+    whitened[:margin] = whitened[-margin:] = 0.0
+    auto = fft.irfft(np.abs(dry_bins) ** 2, size)
+    wet_energy = float(fft.irfft(np.abs(wet_bins) ** 2, size)[0])
+    return _Correlation(auto[: 2 * reach + 1], _lags(cross, size, reach), whitened, wet_energy, reach)
 
 
 def _lags(bins: npt.NDArray[np.complex128], size: int, reach: int) -> Array:
@@ -122,64 +122,82 @@ def _lags(bins: npt.NDArray[np.complex128], size: int, reach: int) -> Array:
     return np.concatenate([values[-reach:], values[: reach + 1]])
 
 
-def _explained(pair: _Correlation, peak: int) -> Array:
-    """Share of the wet's energy that each lag around `peak` explains beyond all later lags.
+def _strongest_lag(pair: _Correlation) -> tuple[int, float]:
+    """Lag and height of the whitened peak; of equals, as a steady tone has, the one nearest to 0."""
+    height = np.abs(pair.whitened)
+    lags = np.flatnonzero(height >= 0.98 * height.max()) - pair.reach
+    peak = int(lags[np.argmin(np.abs(lags))])
+    return peak, float(height[peak + pair.reach])
 
-    Least squares over nested sets of lags: with R = LLᵀ of the lags in reverse, the shares are the squares
-    of L⁻¹p, so that their running sum is what a FIR loses by starting that much later.
+
+def _lags_around(peak: int) -> npt.NDArray[np.int64]:
+    """Lags of a FIR around `peak`, the latest first."""
+    return np.arange(peak + LOOK_AHEAD - 1, peak - LOOK_BACK - 1, -1)
+
+
+def _shares(pair: _Correlation, lags: npt.NDArray[np.int64]) -> Array:
+    """Share of the wet's energy that each lag of a FIR explains beyond the lags before it in `lags`.
+
+    With LLᵀ the autocorrelation matrix of those lags and p their cross-correlation, the nested least
+    squares gains are the squares of L⁻¹p.
     """
-    first = peak - LOOK_BACK + pair.reach
-    target = pair.cross[first : first + LOOK_BACK + LOOK_AHEAD][::-1]
-    steps = solve_triangular(pair.factor, target, lower=True)[::-1]
-    shares: Array = steps**2 / (pair.wet_energy + 1e-30)
-    return shares
+    gram = pair.auto[np.abs(lags[:, None] - lags)]
+    gram[np.diag_indices_from(gram)] *= 1 + 1e-6
+    steps = solve_triangular(cholesky(gram, lower=True), pair.cross[lags + pair.reach], lower=True)
+    return np.asarray(steps**2 / (pair.wet_energy + 1e-30), np.float64)
 
 
 def _first_arrival(pair: _Correlation, peak: int) -> int:
-    """The peak, or an earlier one from 0 on: the direct sound before an echo that is louder than it."""
+    """The peak, or the direct sound before an echo that is louder than it: what adds to the echo's FIR."""
+    floor = max(MIN_STRENGTH, 0.05 * abs(float(pair.whitened[pair.reach + peak])))
     earlier = np.abs(pair.whitened[pair.reach : pair.reach + max(peak - LOOK_BACK, 0)])
-    floor = max(MIN_STRENGTH, 0.1 * abs(float(pair.whitened[pair.reach + peak])))
-    for lag in np.flatnonzero(earlier >= floor):
-        if _explained(pair, int(lag)).sum() >= MIN_EXPLAINED / 4:
-            return int(lag)
+    tested = -LOOK_BACK
+    for lag in map(int, np.flatnonzero(earlier >= floor)):
+        if lag - tested < LOOK_BACK // 2:
+            continue
+        tested = lag
+        direct = np.arange(lag, min(lag + LOOK_BACK // 2, peak - LOOK_BACK))
+        if _shares(pair, np.concatenate([_lags_around(peak), direct]))[-len(direct) :].sum() >= 0.02:
+            return lag
     return peak
 
 
 def _by_waveform(pair: _Correlation, peak: int, sample_rate: int) -> Alignment:
-    """Latency: the response's onset, less the stretch in which an unseen rise may hide."""
-    shares = _explained(pair, peak)
-    unexplained = max(1.0 - float(shares.sum()), 0.0)
-    noise = float(shares[: LOOK_BACK // 2].mean())
-    lost = np.cumsum(shares - noise)
-    onset = min(peak - LOOK_BACK + int(np.argmax(lost > 0.02 * unexplained + 1e-6)), peak)
-    guard = round((0.1 + 1.1 * unexplained) * sample_rate / 1000)
+    """Latency: where the response begins to matter, less what may hide before."""
+    shares = _shares(pair, _lags_around(peak))[::-1]  # the earliest lag first
+    explained = min(float(shares.sum()), 1.0)
+    lost = np.cumsum(shares - shares[: LOOK_BACK // 2].mean())  # to a FIR that starts after this lag
+    limit = min(0.02 * (1 - explained), 0.1 * explained) + 1e-5
+    onset = min(int(np.argmax(lost > limit)) - LOOK_BACK, 0) + peak
+    strongest, polarity = _strongest_tap(pair, peak)
+    rise_ms = min(max(strongest - onset, 0) / sample_rate * 1000, 1.0)
+    guard = round((0.1 + 1.1 * (1 - explained) + rise_ms) * sample_rate / 1000)
     latency = max(onset - guard, 0) if onset >= 0 else onset - guard
-    polarity = _polarity(pair, peak)
-    return Alignment(latency, polarity, float(np.sqrt(1-unexplained)), "waveform")
+    return Alignment(latency, polarity, float(np.sqrt(explained)), "waveform")
 
 
-def _polarity(pair: _Correlation, peak: int) -> int:
-    first = peak - LOOK_BACK + pair.reach
-    target = pair.cross[first : first + LOOK_BACK + LOOK_AHEAD][::-1]
-    taps = cho_solve((pair.factor, True), target)
-    import sys; sys.modules['__main__'].__dict__.setdefault('DBG',[]).append((taps,LOOK_BACK+LOOK_AHEAD-1-np.argmax(np.abs(taps))+peak-LOOK_BACK))
-    return -1 if taps[np.argmax(np.abs(taps))] < 0 else 1
+def _strongest_tap(pair: _Correlation, peak: int) -> tuple[int, int]:
+    """Lag and sign of the FIR's strongest tap; a ridge silences what the dry hardly excites."""
+    auto = pair.auto[: LOOK_BACK + LOOK_AHEAD].copy()
+    auto[0] *= 1.01
+    taps = solve_toeplitz(auto, pair.around(peak))
+    strongest = int(np.argmax(np.abs(taps)))
+    return strongest + peak - LOOK_BACK, -1 if taps[strongest] < 0 else 1
 
 
 def _by_onsets(dry: Signal, wet: Signal, sample_rate: int, max_latency_s: float) -> Alignment | None:
-    """Alignment of two spectral fluxes, where they correlate clearly; lags up to 20 ms count as none."""
-    hop = round(0.005 * sample_rate)
-    a, b = _flux(dry, hop), _flux(wet, hop)
+    """Lag of the spectral fluxes where they correlate clearly; up to 20 ms count as none."""
+    hop = max(round(0.005 * sample_rate), 1)
+    dry_flux, wet_flux = _flux(dry, hop), _flux(wet, hop)
     reach = round(max_latency_s * sample_rate / hop)
-    size = fft.next_fast_len(max(len(a), len(b)) + reach, real=True)
-    lags = _lags(fft.rfft(b, size) * np.conj(fft.rfft(a, size)), size, reach)
-    lags /= np.linalg.norm(a) * np.linalg.norm(b) + 1e-30
+    size = fft.next_fast_len(max(len(dry_flux), len(wet_flux)) + reach, real=True)
+    lags = _lags(fft.rfft(wet_flux, size) * np.conj(fft.rfft(dry_flux, size)), size, reach)
+    lags /= np.linalg.norm(dry_flux) * np.linalg.norm(wet_flux) + 1e-30
     best = int(np.argmax(lags))
     if lags[best] < MIN_FLUX_CORRELATION:
         return None
     lag_hops = best - reach
-    latency = 0 if abs(lag_hops) <= 4 else (lag_hops - 4) * hop
-    return Alignment(latency, 1, float(lags[best]), "onsets")
+    return Alignment(0 if abs(lag_hops) <= 4 else (lag_hops - 4) * hop, 1, float(lags[best]), "onsets")
 
 
 def _flux(samples: Signal, hop: int) -> Array:

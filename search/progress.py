@@ -1,6 +1,8 @@
 """Shows a running search: a live table in a terminal, plain lines elsewhere, nothing in tests."""
 
 import time
+from collections.abc import Mapping
+from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -37,7 +39,7 @@ class Lines(Progress):
         self._last: dict[int, Report] = {}
 
     def started(self, number: int, config: TrialConfig) -> None:
-        self._print(f"trial {number} started: {summary(config)}")
+        self._print(f"trial {number} started: {summary(config.as_dict())}")
 
     def reported(self, number: int, report: Report) -> None:
         self._last[number] = report
@@ -74,7 +76,7 @@ class Screen(Progress):
         value = report.best[self.spec.objective]
         if self._best is None or value < self._best[0]:
             share = report.best["log_mel_share"]
-            self._best = (value, f"trial {number}, {summary(config)}, log-mel share {share:.3f}")
+            self._best = (value, f"trial {number}, {summary(config.as_dict())}, log-mel share {share:.3f}")
         self._show()
 
     def ended(self, number: int, state: str, reason: str | None) -> None:
@@ -94,7 +96,7 @@ class Screen(Progress):
             values = [r.metrics[spec.objective] for r in reports]
             last = f"{values[-1]:.4g}" if values else "–"
             done = f"{reports[-1].index if reports else 0}/{config.budget.reports}"
-            table.add_row(str(number), summary(config), done, last, sparkline(values))
+            table.add_row(str(number), summary(config.as_dict()), done, last, sparkline(values))
         minutes = (time.monotonic() - self._start) / 60
         limit = f" of {spec.budget.minutes:g}" if spec.budget.minutes else ""
         ended = ", ".join(f"{count} {state}" for state, count in sorted(self._ended.items())) or "none ended"
@@ -106,10 +108,10 @@ class Screen(Progress):
         self.live.update(Group(*parts, *([Text(self._note, style="yellow")] if self._note else [])))
 
 
-def summary(config: TrialConfig) -> str:
-    """A model in a few words: `lstm hidden=32 layers=1 · mixture bits=12`."""
-    model = config.model.as_dict()
-    output = model.pop("output")
+def summary(config: Mapping[str, Any]) -> str:
+    """A trial's model in a few words: `lstm layers=1 hidden=32 · mixture bits=12`."""
+    model = dict(config["model"])
+    output = dict(model.pop("output"))
     family, kind = model.pop("kind"), output.pop("kind")
     words = [family, *(f"{name}={value}" for name, value in model.items() if value is not False)]
     if kind != "regression":

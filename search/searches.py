@@ -16,15 +16,15 @@ from datasets.cache import cached_split
 from datasets.store import SampleStore
 from fxcore.audio import Recording
 from fxcore.errors import SearchError
-from fxcore.export import FORMATS, Playable, export, formats_for
-from fxcore.training import evaluate, load_progress
+from fxcore.export import FORMATS, Playable, export, formats_for, load
+from fxcore.training import evaluate
 from fxcore.yamlfile import load_yaml
 from search.config import SearchSpec
 from search.driver import Driver
+from search.lock import driving, is_driven
 from search.progress import Progress
 from search.storage import Storage
 from search.study import Study, TrialRow
-from search.trial import best_model
 
 
 class Search:
@@ -44,11 +44,21 @@ class Search:
     @property
     def state(self) -> str:
         """running, complete or interrupted."""
-        return self.study.state
+        if is_driven(self.folder):
+            return "running"
+        return "complete" if self.study.complete else "interrupted"
+
+    @property
+    def sample_rate(self) -> int:
+        """Of its data and models, in Hz."""
+        return self.study.sample_rate
 
     def trials(self) -> list[TrialRow]:
         """All trials, best first."""
-        return self.study.board()
+        rows = self.study.board()
+        if self.state != "running":  # nobody works on what was left running
+            rows = [r.model_copy(update={"state": "waiting"}) if r.state == "running" else r for r in rows]
+        return rows
 
     def leaderboard(self) -> pd.DataFrame:
         """All trials, best first: one row each, indexed by trial id."""
@@ -71,16 +81,14 @@ class Search:
     def playable(self, trial: int | None = None) -> Playable:
         """A trial's model (default: the best's) with its best weights, and what is known of it."""
         number = self.best().id if trial is None else trial
-        config = self.study.config(number)
-        progress = load_progress(self._checkpoint(number), config.identity(self.study.store_digest))
-        facts = {
-            "name": f"{self.name}-{number}",
-            "search": self.name,
-            "trial": number,
-            "validation": progress.report.best,
-            "steps": progress.report.best_step,
-        }
-        return Playable(best_model(config, progress), self.store().manifest.sample_rate, facts)
+        path = self._checkpoint(number)
+        if not path.exists():
+            raise SearchError(
+                f"trial {number} of '{self.name}' has no model: it has not reported yet, or failed"
+            )
+        playable = load(path)
+        facts = {"name": f"{self.name}-{number}", "search": self.name, "trial": number}
+        return playable._replace(facts={**facts, **playable.facts})
 
     def store(self) -> SampleStore:
         """The sample store it learns from."""
@@ -156,15 +164,12 @@ def launch(
     store_uri = where.store(spec.data)
     store = SampleStore.open(store_uri)
     folder = where.search(spec.name)
-    study = _open_or_create(folder, spec, store.digest)
-    driver = Driver(study, store_uri, folder / "checkpoints", progress or Progress())
-    study.state = "running"
-    try:
-        _run(driver, engine, address)
-        study.state = "complete"
-    except BaseException:
-        study.state = "interrupted"
-        raise
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    with driving(folder):
+        study = _open_or_create(folder, spec, store)
+        study.complete = False
+        _run(Driver(study, store_uri, folder / "checkpoints", progress or Progress()), engine, address)
+        study.complete = True
     return Search(spec.name, where)
 
 
@@ -179,14 +184,13 @@ def _run(driver: Driver, engine: str, address: str | None) -> None:
         ray_tune.run(driver, address)
 
 
-def _open_or_create(folder: Path, spec: SearchSpec, store_digest: str) -> Study:
+def _open_or_create(folder: Path, spec: SearchSpec, store: SampleStore) -> Study:
     """The study of that name where it is the same search, a new one where there is none."""
     database = folder / "study.db"
     if not database.exists():
-        (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        return Study.create(database, spec, store_digest)
+        return Study.create(database, spec, store.digest, store.manifest.sample_rate)
     study = Study.open(database, spec.name)
-    if not study.spec.same_search(spec) or study.store_digest != store_digest:
+    if not study.spec.same_search(spec) or study.store_digest != store.digest:
         raise SearchError(
             f"a search '{spec.name}' with other settings or other data exists in {folder}; "
             "launch this one under another --name"

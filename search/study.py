@@ -49,14 +49,16 @@ class Study:
         self._study = study
         self.spec = SearchSpec.from_dict(study.user_attrs["spec"])
         self.store_digest: str = study.user_attrs["store_digest"]
+        self.sample_rate: int = study.user_attrs["sample_rate"]
 
     @classmethod
-    def create(cls, path: Path, spec: SearchSpec, store_digest: str) -> "Study":
+    def create(cls, path: Path, spec: SearchSpec, store_digest: str, sample_rate: int) -> "Study":
         """A new study in the SQLite file `path`."""
         study = optuna.create_study(storage=_storage(path), study_name=spec.name, direction="minimize")
         study.set_user_attr("spec", spec.as_dict())
         study.set_user_attr("store_digest", store_digest)
-        study.set_user_attr("state", "waiting")
+        study.set_user_attr("sample_rate", sample_rate)
+        study.set_user_attr("complete", False)
         for values in spec.space().first_draws():
             study.enqueue_trial(values)
         return cls(study)
@@ -70,13 +72,13 @@ class Study:
             raise SearchError(f"{path} does not hold the search '{name}': {error}") from None
 
     @property
-    def state(self) -> str:
-        """waiting, running, complete, interrupted."""
-        return str(self._study.user_attrs["state"])
+    def complete(self) -> bool:
+        """Whether the search ended by itself."""
+        return bool(self._study.user_attrs["complete"])
 
-    @state.setter
-    def state(self, state: str) -> None:
-        self._study.set_user_attr("state", state)
+    @complete.setter
+    def complete(self, complete: bool) -> None:
+        self._study.set_user_attr("complete", complete)
 
     def update_spec(self, spec: SearchSpec) -> None:
         """Take over a larger (or smaller) budget."""
@@ -193,8 +195,6 @@ class Study:
         reports = attributes.get("reports", [])
         last = reports[-1] if reports else None
         state = attributes.get("state", "running" if reports else "waiting")
-        if trial.state == OptunaState.RUNNING and self.state != "running" and state == "running":
-            state = "waiting"  # nobody works on it: the search was interrupted
         return TrialRow(
             id=trial.number,
             state=state,

@@ -7,10 +7,8 @@ import torch
 
 from datasets.cache import cached_split
 from datasets.store import SampleStore
-from fxcore.errors import CheckpointError
-from fxcore.models import EffectModel
+from fxcore.errors import CheckpointError, FxError
 from fxcore.training import (
-    Cost,
     Fit,
     Progress,
     Report,
@@ -19,7 +17,9 @@ from fxcore.training import (
     measure_cost,
     save_progress,
 )
-from search.config import TrialConfig, TrialTask
+from search.config import TrialTask
+
+TRIAL_ERRORS = (FxError, RuntimeError)  # end one trial; torch reports what it lacks as RuntimeError
 
 
 class TrialRun:
@@ -32,13 +32,14 @@ class TrialRun:
         torch.set_num_threads(max(1, int(task.cpus)))
         device = torch.device("cuda" if task.gpus > 0 else "cpu")
         config = task.config
-        model = fresh_model(config).to(device)
-        self.task, self.cost = task, self._cost_of(model, task.store)
+        data = training_data(task.store)
+        model = config.model.build(torch.Generator().manual_seed(config.seed)).to(device)
+        self.task, self.cost = task, measure_cost(model, data.sample_rate)
         resume = _resumable(task)
         self._again = resume.report if resume else None
         self._fit = Fit(
             model,
-            training_data(task.store),
+            data,
             config.budget,
             seed=config.seed,
             objective=config.objective,
@@ -57,22 +58,6 @@ class TrialRun:
         report = next(self._fit)
         save_progress(self.task.checkpoint, self._fit.progress(), self.task.identity)
         return report
-
-    @staticmethod
-    def _cost_of(model: EffectModel, store: str) -> Cost:
-        return measure_cost(model, training_data(store).sample_rate)
-
-
-def fresh_model(config: TrialConfig) -> EffectModel:
-    """The trial's model before training."""
-    return config.model.build(torch.Generator().manual_seed(config.seed))
-
-
-def best_model(config: TrialConfig, progress: Progress) -> EffectModel:
-    """The trial's model with its best weights."""
-    model = fresh_model(config)
-    model.load_state_dict(progress.best_weights)
-    return model.eval()
 
 
 @lru_cache(maxsize=2)

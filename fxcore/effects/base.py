@@ -21,13 +21,13 @@ class Effect(Spec, ABC):
         the effect cannot run at this sample rate or its wet is of no use.
         """
         if dry.ndim != 2 or dry.shape[0] != 1:
-            raise AudioError(f"an effect takes one channel, shape (1, T); got {dry.shape}; mix it to mono first")
+            raise AudioError(f"an effect takes one channel, shape (1, T); got {dry.shape}; mix it to mono")
         check_finite(dry, "the dry signal", sample_rate)
         wet = np.ascontiguousarray(self.process(dry, sample_rate), np.float32)
         if wet.shape != dry.shape:
             raise EffectError(f"{self.kind} must keep the shape {dry.shape} of its dry; it gave {wet.shape}")
         if not np.isfinite(wet).all():
-            raise EffectError(f"{self.kind} gave NaN or infinite samples; choose milder settings than {self!r}")
+            raise EffectError(f"{self.kind} gave NaN or infinite samples; try milder settings than {self!r}")
         return wet
 
     @abstractmethod

@@ -19,13 +19,14 @@ def parse_effect(value: object) -> Effect:
         raise ValueError(str(error)) from None
 
 
+AnyEffect = Annotated[Effect, BeforeValidator(parse_effect), SerializeAsAny()]
+
+
 class Chain(Effect):
     """Each effect's wet is the next one's dry."""
 
     kind: Literal["chain"] = "chain"
-    effects: Annotated[
-        tuple[Annotated[Effect, BeforeValidator(parse_effect), SerializeAsAny()], ...], Field(min_length=1)
-    ] = ()
+    effects: tuple[AnyEffect, ...] = Field(min_length=1)
 
     def process(self, dry: Signal, sample_rate: int) -> Signal:
         wet = dry

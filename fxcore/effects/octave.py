@@ -4,6 +4,7 @@ The wet has no phase in common with the dry: judge models of it by spectra. Rubb
 shifted sound drift in time, later where it is lower; that is put right here.
 """
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -35,5 +36,5 @@ def lateness_samples(semitones: float, sample_rate: int) -> int:
 
     Fitted to envelopes of noise and of tones, measured at 44.1 to 96 kHz: right to 3 ms.
     """
-    late_ms = -np.sign(semitones) * 2.1 * np.sqrt(abs(semitones))
+    late_ms = -math.copysign(2.1 * math.sqrt(abs(semitones)), semitones)
     return round(late_ms * sample_rate / 1000)

@@ -21,5 +21,5 @@ def _pedalboard() -> Any:
         return importlib.import_module("pedalboard")
     except ImportError:
         raise EffectError(
-            "this effect needs the pedalboard package, which is not installed; pip install 'fxsearch[effects]'"
+            "this effect needs pedalboard, which is not installed; pip install 'fxsearch[effects]'"
         ) from None

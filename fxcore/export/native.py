@@ -1,4 +1,7 @@
-"""`safetensors`: the native form of any model, weights plus its spec as JSON."""
+"""`safetensors`: the native form of any model, weights plus its spec as JSON.
+
+The checkpoint of a trial is read too, with the trial's best weights.
+"""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,6 +13,7 @@ from fxcore.errors import CheckpointError, ExportError, SpecError
 from fxcore.export.base import Exporter, Playable
 from fxcore.models import FAMILIES, EffectModel
 from fxcore.tensorfile import encode_tensors, read_tensors
+from fxcore.training.checkpoint import load_progress
 
 FORMAT = "fxsearch model 1"
 
@@ -38,6 +42,10 @@ class NativeExporter(Exporter):
             tensors, values = read_tensors(path)
         except CheckpointError as error:
             raise ExportError(str(error)) from None
+        if "report" in values:
+            progress = load_progress(path)
+            model = build_with(progress.model.as_dict(), progress.best_weights, path)
+            return Playable(model, progress.sample_rate, {"validation": progress.report.best})
         if values.get("format") != FORMAT:
             raise ExportError(f"{path} is no exported model (format {values.get('format')!r})")
         return Playable(build_with(values["model"], tensors, path), values["sample_rate"], values["facts"])

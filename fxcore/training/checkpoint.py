@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from fxcore.errors import CheckpointError
+from fxcore.models import FAMILIES
 from fxcore.tensorfile import read_tensors, write_tensors
 from fxcore.training.fit import Progress, Report
 
@@ -19,23 +20,29 @@ def save_progress(path: Path | str, progress: Progress, identity: str) -> None:
     tensors |= {f"optimiser.{i}.{name}": t for i, state in moments.items() for name, t in state.items()}
     values = {
         "identity": identity,
+        "model": progress.model.as_dict(),
+        "sample_rate": progress.sample_rate,
         "report": progress.report._asdict(),
         "groups": progress.optimiser["param_groups"],
     }
     write_tensors(path, tensors, values)
 
 
-def load_progress(path: Path | str, identity: str) -> Progress:
-    """Read a checkpoint; raises `CheckpointError` where it is corrupt or another trial's."""
+def load_progress(path: Path | str, identity: str | None = None) -> Progress:
+    """Read a checkpoint; raises `CheckpointError` where it is corrupt, none, or not that trial's."""
     tensors, values = read_tensors(path)
-    if values.get("identity") != identity:
-        raise CheckpointError(f"{path} is the checkpoint of another trial ({values.get('identity')})")
+    if "report" not in values:
+        raise CheckpointError(f"{path} is no checkpoint of a trial")
+    if identity is not None and values["identity"] != identity:
+        raise CheckpointError(f"{path} is the checkpoint of another trial ({values['identity']})")
     moments: dict[int, dict[str, Tensor]] = {}
     for key, tensor in _under("optimiser", tensors).items():
         index, name = key.split(".", 1)
         moments.setdefault(int(index), {})[name] = tensor
     optimiser: dict[str, Any] = {"state": moments, "param_groups": values["groups"]}
     return Progress(
+        model=FAMILIES.parse(values["model"]),
+        sample_rate=values["sample_rate"],
         report=Report(**values["report"]),
         weights=_under("weights", tensors),
         best_weights=_under("best", tensors),

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fxcore.audio import Recording, Signal
 from fxcore.metrics import METRICS
-from fxcore.models import EffectModel, TrainingSpec
+from fxcore.models import EffectModel, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
 from fxcore.training.evaluate import evaluate
 from fxcore.training.windows import Windows
@@ -77,6 +77,8 @@ class Report(NamedTuple):
 class Progress(NamedTuple):
     """All that a `Fit` needs to go on where another stopped: tensors and plain values."""
 
+    model: ModelSpec
+    sample_rate: int
     report: Report
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor]
@@ -148,6 +150,8 @@ class Fit:
         """What a checkpoint holds, after at least one report."""
         assert self.last is not None, "nothing was reported yet"
         return Progress(
+            model=self.model.spec,
+            sample_rate=self.data.sample_rate,
             report=self.last,
             weights=self.model.state_dict(),
             best_weights=self.best_weights,

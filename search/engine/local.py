@@ -1,8 +1,7 @@
 """The local engine: trials one after another in this process, for tests and for exact repetition."""
 
-from fxcore.errors import FxError
 from search.driver import Driver
-from search.trial import TrialRun
+from search.trial import TRIAL_ERRORS, TrialRun
 
 
 def run(driver: Driver) -> None:
@@ -14,5 +13,5 @@ def run(driver: Driver) -> None:
             for report in trial:
                 if not driver.report(task.number, report):
                     break
-        except (FxError, RuntimeError) as error:  # torch reports what it lacks as RuntimeError
+        except TRIAL_ERRORS as error:
             driver.fail(task.number, str(error).splitlines()[0])

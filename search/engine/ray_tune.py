@@ -22,7 +22,7 @@ from fxcore.errors import SearchError
 from fxcore.training import Cost, Report
 from search.config import Resources, TrialTask
 from search.driver import Driver
-from search.trial import TrialRun
+from search.trial import TRIAL_ERRORS, TrialRun
 
 MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
 
@@ -31,6 +31,7 @@ SETTINGS = {  # read by Ray when it starts and when Tune runs
     "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt is ours to handle
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
 }
 
@@ -64,14 +65,21 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
     """A worker process that runs one trial after another."""
 
     def setup(self, config: dict[str, Any]) -> None:
-        self._trial = TrialRun(TrialTask.from_dict(config["task"]))
+        self._task = TrialTask.from_dict(config["task"])
+        self._trial: TrialRun | None = None
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        report = next(self._trial)
+        """A report, or why the trial cannot go on; what kills the process is Tune's to retry."""
+        try:
+            if self._trial is None:
+                self._trial = TrialRun(self._task)
+            report = next(self._trial)
+        except TRIAL_ERRORS as error:
+            return {"failure": str(error).splitlines()[0]}
         return {"report": report._asdict(), "cost": self._trial.cost._asdict()}
 
 
@@ -110,9 +118,12 @@ class DriverScheduler(FIFOScheduler):  # type: ignore[misc]
         self._driver, self._numbers = driver, numbers
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number, report = self._numbers[trial.trial_id], Report(**result["report"])
+        number = self._numbers[trial.trial_id]
+        if "failure" in result:
+            self._driver.fail(number, result["failure"])
+            return str(TrialScheduler.STOP)
         self._driver.record_cost(number, Cost(**result["cost"]))
-        goes_on = self._driver.report(number, report)
+        goes_on = self._driver.report(number, Report(**result["report"]))
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 

@@ -1,0 +1,345 @@
+"""The command line: every command parses its arguments, makes one library call, and prints."""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+
+from datasets.inspect import StoreReport, inspect_store
+from datasets.recordings import ImportReport, import_pair
+from datasets.render import Recipe, render
+from datasets.store import SampleStore
+from fxcore import audio
+from fxcore.errors import FxError, OutputExistsError
+from fxcore.export import FORMATS, load
+from fxcore.generators.track import Track
+from fxcore.yamlfile import load_yaml
+from search.board import board_json, board_table, pareto
+from search.config import SearchSpec
+from search.doctor import examine
+from search.progress import Lines, Progress, Screen
+from search.report import write_report
+from search.searches import Search, launch, open_search
+from search.storage import Storage
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+HELP = """Find the neural network that sounds like a piece of music gear and is cheap enough to play through.
+
+The way from a recording to a plug-in: **render** or **import** a sample store, **launch** a search, look at
+its **board**, listen to its **report**, **export** the best model, or **apply** it to a file.
+
+Searches, stores and models live below one root: `--storage`, else `$FXSEARCH_STORAGE`, else `./runs`. A STORE
+is a path below that root, or an absolute or `./relative` one, or `s3://bucket/prefix`.
+"""
+
+app = typer.Typer(
+    name="fxsearch",
+    help=HELP,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+console = Console()
+
+Root = Annotated[Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The search's name.")]
+
+
+@app.command("generate")
+def generate_command(
+    tracks: Annotated[int, typer.Argument(min=1, metavar="TRACKS", help="How many tracks.")],
+    segments: Annotated[int, typer.Argument(min=1, metavar="SEGMENTS", help="10-second segments a track.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the wav files.")],
+    sample_rate: Annotated[int, typer.Option(min=8000, help="In Hz.")] = 44_100,
+    seed: Annotated[int, typer.Option(min=0, help="Other seeds give other notes.")] = 0,
+    overwrite: Overwrite = False,
+) -> None:
+    """Make dry tracks of random notes, to play through gear and record.
+
+    Example: `fxsearch generate 4 3 --out dry` writes four tracks of 30 seconds.
+    """
+    paths = [out / f"track-{i:03d}.wav" for i in range(tracks)]
+    for path in paths:
+        if path.exists() and not overwrite:
+            raise OutputExistsError(path)
+    for i, path in enumerate(paths):
+        rng = np.random.default_rng(np.random.SeedSequence([seed, i]))
+        audio.write(path, Track(segments=segments).render(sample_rate, rng), sample_rate)
+    console.print(f"{tracks} tracks in {out}", highlight=False)
+
+
+@app.command("render")
+def render_command(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="Track, effect, splits, seed.")],
+    out: Annotated[str, typer.Option("--out", metavar="STORE", help="The store to write.")],
+    workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
+    overwrite: Overwrite = False,
+    storage: Root = None,
+) -> None:
+    """Render dry tracks and their wets through an effect into a sample store.
+
+    Example: `fxsearch render examples/recipes/fuzz.yaml --out stores/fuzz`
+    """
+    place = Storage(storage).store(out)
+    store = render(load_yaml(recipe, Recipe), place, overwrite=overwrite, workers=workers)
+    _print_store(place, inspect_store(store))
+
+
+@app.command("import")
+def import_command(
+    dry: Annotated[Path, typer.Argument(metavar="DRY", help="The clean recording (wav, flac, ogg, mp3).")],
+    wet: Annotated[Path, typer.Argument(metavar="WET", help="The same through the gear.")],
+    out: Annotated[str, typer.Option("--out", metavar="STORE", help="The store to write.")],
+    test: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option("--test", metavar="DRY WET", help="A pair kept for the test split alone."),
+    ] = None,
+    sample_rate: Annotated[int | None, typer.Option(help="Resample to this, in Hz (default: DRY's).")] = None,
+    latency_samples: Annotated[int | None, typer.Option(help="Override the latency that is found.")] = None,
+    overwrite: Overwrite = False,
+    storage: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take in a recorded pair: check, resample, align and split it into a sample store.
+
+    Example: `fxsearch import di.wav amp.wav --test di2.wav amp2.wav --out stores/amp`
+    """
+    place = Storage(storage).store(out)
+    report = import_pair(
+        dry, wet, place, test=test, sample_rate=sample_rate, latency_samples=latency_samples, overwrite=overwrite
+    )
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        _print_import(place, report)
+
+
+@app.command("inspect")
+def inspect_command(
+    store: Annotated[str, typer.Argument(metavar="STORE", help="A store's path or s3:// address.")],
+    verify: Annotated[bool, typer.Option("--verify", help="Check every shard against its hash.")] = False,
+    storage: Root = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is in a sample store, and with --verify whether it is whole.
+
+    Example: `fxsearch inspect stores/amp --verify`
+    """
+    place = Storage(storage).store(store)
+    report = inspect_store(SampleStore.open(place), verify=verify)
+    if as_json:
+        _print_json(report.as_dict())
+    else:
+        _print_store(place, report)
+    if report.problems:
+        raise typer.Exit(EXIT_USER_ERROR)
+
+
+@app.command("launch")
+def launch_command(
+    search: Annotated[Path, typer.Argument(metavar="SEARCH.yaml", help="What to search; see the README.")],
+    name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
+    address: Annotated[str | None, typer.Option(help="A Ray cluster, HOST:PORT (default: this machine).")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: budget.trials=8.")
+    ] = None,
+    storage: Root = None,
+) -> None:
+    """Run a search, or resume it where it was stopped; Ctrl-C leaves it to be resumed.
+
+    Example: `fxsearch launch examples/quickstart/search.yaml --set budget.minutes=2`
+    """
+    spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={name}"] if name else [])])
+    try:
+        with _progress(spec) as progress:
+            found = launch(spec, storage=storage, address=address, progress=progress)
+    except KeyboardInterrupt:
+        console.print(f"interrupted; the same command resumes '{spec.name}'", highlight=False)
+        raise typer.Exit(EXIT_INTERRUPTED) from None
+    rows = found.trials()
+    console.print(board_table(found, rows, limit=10))
+    _print_verdict(found)
+
+
+@app.command("board")
+def board_command(
+    name: Name,
+    as_json: AsJson = False,
+    only_pareto: Annotated[
+        bool, typer.Option("--pareto", help="Only trials that no other beats in both quality and speed.")
+    ] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Refresh until the search ends.")] = False,
+    storage: Root = None,
+) -> None:
+    """Show a search's trials, best first.
+
+    Example: `fxsearch board quickstart --pareto`
+    """
+    search = open_search(name, storage)
+
+    def rows() -> list[Any]:
+        found = search.trials()
+        return pareto(found, search.spec.objective) if only_pareto else found
+
+    if as_json:
+        _print_json(board_json(search, rows()))
+    elif watch:
+        _watch(search, lambda: board_table(search, rows()))
+    else:
+        console.print(board_table(search, rows()))
+
+
+@app.command("export")
+def export_command(
+    name: Name,
+    trial: Annotated[int | None, typer.Option(help="A trial's id (default: the best).")] = None,
+    kind: Annotated[
+        str, typer.Option("--format", metavar="F", help=f"{', '.join(FORMATS)}, or all that can hold it.")
+    ] = "all",
+    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: ROOT/models/NAME.")] = None,
+    overwrite: Overwrite = False,
+    storage: Root = None,
+) -> None:
+    """Export a trial's model; the file is read back and compared before it takes its place.
+
+    Example: `fxsearch export quickstart --format nam --out plugins`
+    """
+    for path in open_search(name, storage).export(kind, out, trial=trial, overwrite=overwrite):
+        console.print(str(path), highlight=False, soft_wrap=True)
+
+
+@app.command("apply")
+def apply_command(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An exported model or a trial's checkpoint.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The dry audio file.")],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write: .wav (32-bit float), .flac.")],
+    overwrite: Overwrite = False,
+) -> None:
+    """Play an audio file through a model, channel by channel, at the model's sample rate.
+
+    Example: `fxsearch apply runs/models/quickstart/quickstart-3.nam riff.wav amped.wav`
+    """
+    playable = load(model)
+    dry, sample_rate = audio.read(source)
+    if target.exists() and not overwrite:
+        raise OutputExistsError(target)
+    if sample_rate != playable.sample_rate:
+        console.print(f"resampled from {sample_rate} to the model's {playable.sample_rate} Hz", highlight=False)
+    dry = audio.resample(dry, sample_rate, playable.sample_rate)
+    wet = playable.model.predict(torch.from_numpy(dry)[:, None])[:, 0].numpy()
+    audio.write(target, wet, playable.sample_rate)
+    console.print(f"{target}: {wet.shape[-1] / playable.sample_rate:.1f} s", highlight=False)
+
+
+@app.command("report")
+def report_command(
+    name: Name,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.html", help="The file to write.")],
+    overwrite: Overwrite = False,
+    storage: Root = None,
+) -> None:
+    """Write one HTML file with a search's board, plots and audio; it opens without a network.
+
+    Example: `fxsearch report quickstart --out quickstart.html`
+    """
+    path = write_report(open_search(name, storage), out, overwrite=overwrite)
+    console.print(str(path), highlight=False, soft_wrap=True)
+
+
+@app.command("doctor")
+def doctor_command(storage: Root = None, as_json: AsJson = False) -> None:
+    """Say what this machine has: processors, GPUs, Ray, effects, free disk.
+
+    Example: `fxsearch doctor`
+    """
+    facts = examine(Storage(storage).root)
+    if as_json:
+        _print_json(facts)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in facts.items():
+        table.add_row(key.replace("_", " "), "–" if value is None else str(value))
+    console.print(table)
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except FxError as error:
+        print(f"fxsearch: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+
+
+@contextmanager
+def _progress(spec: SearchSpec) -> Iterator[Progress]:
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False) as live:
+            yield Screen(spec, live)
+    else:
+        yield Lines(spec, console)
+
+
+def _watch(search: Search, table: Callable[[], RenderableType]) -> None:
+    with Live(table(), console=console, auto_refresh=False) as live:
+        while search.state == "running":
+            time.sleep(1.0)
+            live.update(table(), refresh=True)
+
+
+def _print_json(values: Any) -> None:
+    print(json.dumps(values, indent=2))
+
+
+def _print_verdict(search: Search) -> None:
+    """The thesis' criterion on the test split, and what to do next."""
+    best = search.best()
+    test = search.test_metrics(best.id)
+    share = test["log_mel_share"]
+    console.print(
+        f"\ntrial {best.id} on the test split: log-mel distance to the wet {test['log_mel']:.2f} dB, "
+        f"{share:.3f} of the dry's ({1 / max(share, 1e-6):.0f} times nearer); ESR {test['esr']:.2g}, "
+        f"MR-STFT {test['mr_stft']:.3f}\nnext: fxsearch export {search.name} --out DIR · "
+        f"fxsearch report {search.name} --out FILE.html",
+        highlight=False,
+    )
+
+
+def _print_import(place: str, report: ImportReport) -> None:
+    seconds = ", ".join(f"{split} {value:.1f} s" for split, value in report.seconds.items())
+    console.print(
+        f"{place}: {seconds}\nlatency {report.latency_samples} samples, "
+        f"{'inverted' if report.polarity < 0 else 'not inverted'}, correlation {report.correlation:.2f}, "
+        f"gain {report.gain_db:+.1f} dB",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for warning in report.warnings:
+        console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def _print_store(place: str, report: StoreReport) -> None:
+    """Filled in below by the store's report."""
+    console.print(place, highlight=False, soft_wrap=True)
+    console.print(report)
+
+
+if __name__ == "__main__":
+    main()
