@@ -13,16 +13,14 @@ import numpy.typing as npt
 from scipy import fft, signal
 from scipy.linalg import cholesky, solve_toeplitz, solve_triangular
 
-from fxcore.audio import Signal
+from fxcore.audio import Signal, check_not_silent
 from fxcore.errors import PairError
 
 Array = npt.NDArray[np.float64]
 
 MIN_STRENGTH = 12.0  # peak over rms of the whitened correlation: true pairs 28 and more, foreign ones below 9
 CLEAR_STRENGTH = 40.0  # above it, the FIR below need not agree: noise and fuzz leave it little
-MIN_EXPLAINED = (
-    0.12  # of the wet by a FIR there: true pairs .19 and more, pitch-shifted ones mostly below .11
-)
+MIN_EXPLAINED = 0.12  # of the wet, by a FIR there: true pairs .19 and more, pitch-shifted ones below .11
 MIN_FLUX_CORRELATION = 0.28  # pitch-shifted pairs .46 and more, foreign ones below .21
 LOOK_BACK, LOOK_AHEAD = 256, 512  # samples around the peak that the FIR covers
 EXCERPT_S = 120.0
@@ -56,9 +54,16 @@ def align(dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 
     """Latency and polarity of the wet (1, T) against the dry (1, T), within ±`max_latency_s`.
 
     A latency is never overstated: the stretch in which the response may rise unseen, 0.1 to 1.2 ms and
-    more where it rises slowly, counts as the effect's own. Raises `PairError` where nothing matches.
+    more where it rises slowly, counts as the effect's own. Raises `PairError` where nothing matches,
+    and `AudioError` for silence.
     """
     dry, wet = _excerpt(dry, wet, sample_rate)
+    check_not_silent(dry, "the dry")
+    check_not_silent(wet, "the wet")
+    if min(dry.shape[-1], wet.shape[-1]) < sample_rate:
+        raise PairError(
+            f"a pair must last a second to be aligned; got {dry.shape[-1]} and {wet.shape[-1]} samples"
+        )
     pair = _correlate(dry, wet, round(max_latency_s * sample_rate))
     peak, strength = _strongest_lag(pair)
     explained = float(_shares(pair, _lags_around(peak)).sum())
@@ -94,13 +99,14 @@ def _excerpt(dry: Signal, wet: Signal, sample_rate: int) -> tuple[Signal, Signal
 def _faded(samples: Signal, sample_rate: int) -> Signal:
     fade_samples = min(round(0.02 * sample_rate), samples.shape[-1] // 2)
     gain = np.minimum(np.arange(samples.shape[-1]) / max(fade_samples, 1), 1.0).astype(np.float32)
-    return samples * gain * gain[::-1]
+    faded: Signal = samples * gain * gain[::-1]
+    return faded
 
 
 def _correlate(dry: Signal, wet: Signal, reach: int) -> _Correlation:
     margin = LOOK_BACK + LOOK_AHEAD  # so that a FIR fits around any peak
     reach += margin
-    size = fft.next_fast_len(max(dry.shape[-1], wet.shape[-1]) + reach, real=True)
+    size = fft.next_fast_len(max(dry.shape[-1], wet.shape[-1], reach + 1) + reach, real=True)
     # Pre-emphasis: the highs tell time best.
     dry_bins, wet_bins = (
         fft.rfft(signal.lfilter([1.0, -0.95], [1.0], samples[0].astype(np.float64)), size)
@@ -149,11 +155,11 @@ def _shares(pair: _Correlation, lags: npt.NDArray[np.int64]) -> Array:
 
 def _first_arrival(pair: _Correlation, peak: int) -> int:
     """The peak, or the direct sound before an echo that is louder than it: what adds to the echo's FIR."""
+    height = np.abs(pair.whitened[pair.reach : pair.reach + max(peak - LOOK_BACK, 0)])
     floor = max(MIN_STRENGTH, 0.05 * abs(float(pair.whitened[pair.reach + peak])))
-    earlier = np.abs(pair.whitened[pair.reach : pair.reach + max(peak - LOOK_BACK, 0)])
     tested = -LOOK_BACK
-    for lag in map(int, np.flatnonzero(earlier >= floor)):
-        if lag - tested < LOOK_BACK // 2:
+    for lag in [*map(int, np.flatnonzero(height >= floor)), 0][: len(height)]:  # 0: most have no latency
+        if 0 <= lag - tested < LOOK_BACK // 2:
             continue
         tested = lag
         direct = np.arange(lag, min(lag + LOOK_BACK // 2, peak - LOOK_BACK))
@@ -190,7 +196,7 @@ def _by_onsets(dry: Signal, wet: Signal, sample_rate: int, max_latency_s: float)
     hop = max(round(0.005 * sample_rate), 1)
     dry_flux, wet_flux = _flux(dry, hop), _flux(wet, hop)
     reach = round(max_latency_s * sample_rate / hop)
-    size = fft.next_fast_len(max(len(dry_flux), len(wet_flux)) + reach, real=True)
+    size = fft.next_fast_len(max(len(dry_flux), len(wet_flux), reach + 1) + reach, real=True)
     lags = _lags(fft.rfft(wet_flux, size) * np.conj(fft.rfft(dry_flux, size)), size, reach)
     lags /= np.linalg.norm(dry_flux) * np.linalg.norm(wet_flux) + 1e-30
     best = int(np.argmax(lags))

@@ -4,8 +4,6 @@ A signal is float32 of shape (C, T), full scale ±1; one channel unless said. Fi
 written by libsndfile, resampled by soxr.
 """
 
-import os
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +13,7 @@ import soundfile
 import soxr
 
 from fxcore.errors import AudioError
+from fxcore.files import replacing
 
 Signal = npt.NDArray[np.float32]
 
@@ -63,17 +62,11 @@ def write(path: Path | str, signal: Signal, sample_rate: int) -> None:
     if extension == "flac" and np.abs(signal).max(initial=0.0) > 1.0:
         raise AudioError(f"{path.name}: flac cannot hold peaks above full scale; write a .wav instead")
     subtype = "PCM_24" if extension == "flac" else "FLOAT" if extension == "wav" else None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    os.close(handle)
     try:
-        soundfile.write(part, signal.T, sample_rate, subtype=subtype, format=extension.upper())
-        Path(part).chmod(0o644)
-        Path(part).replace(path)
-    except (soundfile.LibsndfileError, OSError) as error:
+        with replacing(path) as part:
+            soundfile.write(part, signal.T, sample_rate, subtype=subtype, format=extension.upper())
+    except soundfile.LibsndfileError as error:
         raise AudioError(f"{path} could not be written: {error}") from None
-    finally:
-        Path(part).unlink(missing_ok=True)
 
 
 def resample(signal: Signal, from_hz: int, to_hz: int) -> Signal:
@@ -103,8 +96,8 @@ def check_finite(signal: Signal, name: str, sample_rate: int) -> None:
 
 
 def check_not_silent(signal: Signal, name: str) -> None:
-    """Raise `AudioError` where no sample reaches -80 dBFS."""
-    if peak_dbfs(signal) < SILENCE_DBFS:
+    """Raise `AudioError` where no sample lies -80 dBFS off the mean: an offset alone makes no sound."""
+    if peak_dbfs(signal - signal.mean(axis=-1, keepdims=True)) < SILENCE_DBFS:
         raise AudioError(f"{name} is silent (peak below {SILENCE_DBFS:.0f} dBFS); check cables and levels")
 
 

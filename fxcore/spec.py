@@ -8,7 +8,7 @@ whole subclass: two different configurations never share a digest.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError
 from pydantic_core import ErrorDetails
@@ -35,8 +35,9 @@ class Spec(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            raise SpecError(describe(first, cls), first["loc"]) from None
+            errors = error.errors()
+            first = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])  # a typing error
+            raise SpecError(describe(first, cls), first["loc"] + _path_below(first)) from None
 
 
 def digest_of(values: object) -> str:
@@ -60,13 +61,26 @@ def describe(first: ErrorDetails, spec: type[BaseModel]) -> str:
     return f"{prefix}{message[0].lower()}{message[1:]}; got {first['input']!r}"
 
 
+def _path_below(error: ErrorDetails) -> tuple[int | str, ...]:
+    """Where within the value the fault lies, if a registry refused it."""
+    cause = getattr(error.get("ctx", {}).get("error"), "__cause__", None)
+    return cause.path if isinstance(cause, SpecError) else ()
+
+
 def _fields_at(spec: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Field names of the spec nested at `path`, as far as annotations tell."""
-    current: Any = spec
-    for part in path:
-        field = getattr(current, "model_fields", {}).get(str(part))
-        current = getattr(field, "annotation", None)
-    return list(getattr(current, "model_fields", {}))
+    specs = [spec]
+    for part in path:  # an index or a key of a dict names no field
+        fields = [s.model_fields[str(part)] for s in specs if str(part) in s.model_fields]
+        specs = [inner for field in fields for inner in _specs_in(field.annotation)] or specs
+    return [name for s in specs for name in s.model_fields]
+
+
+def _specs_in(annotation: Any) -> list[type[BaseModel]]:
+    """Specs that an annotation such as `list[Spec]` or `Spec | None` names."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [inner for part in get_args(annotation) for inner in _specs_in(part)]
 
 
 S = TypeVar("S", bound=Spec)
@@ -107,7 +121,8 @@ class Registry(Generic[S]):
         if isinstance(value, Spec):
             return value  # type: ignore[return-value]  # pydantic hands back what it parsed before
         if not isinstance(value, Mapping) or "kind" not in value:
-            raise SpecError(f"an {self.noun} needs a 'kind'; got {value!r}; known: {', '.join(sorted(self))}")
+            known = ", ".join(sorted(self))
+            raise SpecError(f"every {self.noun} needs a 'kind'; got {value!r}; known: {known}")
         return self[str(value["kind"])].from_dict(value)
 
     def field(self) -> tuple[object, ...]:
@@ -117,6 +132,6 @@ class Registry(Generic[S]):
             try:
                 return self.parse(value)
             except SpecError as error:
-                raise ValueError(str(error)) from None
+                raise ValueError(str(error)) from error  # which holds the path
 
-        return (BeforeValidator(parse), SerializeAsAny())
+        return (BeforeValidator(parse), SerializeAsAny())  # type: ignore[type-arg]  # as metadata it has none

@@ -17,6 +17,8 @@ from torch import Tensor
 from fxcore.errors import CheckpointError
 from fxcore.files import write_bytes
 
+KEY = "fxsearch"  # in the file's header: the hash and the values
+
 
 def write_tensors(path: Path | str, tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> None:
     """Write tensors and JSON `values` whole or not at all."""
@@ -27,7 +29,7 @@ def encode_tensors(tensors: Mapping[str, Tensor], values: Mapping[str, Any]) -> 
     """The contents of such a file."""
     held = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
     text = json.dumps(values, sort_keys=True)
-    return save(held, metadata={"values": text, "sha256": _hash(held, text)})
+    return save(held, metadata={KEY: f"{_hash(held, text)} {text}"})  # one key: several have no fixed order
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -41,16 +43,17 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} is corrupt or no safetensors file ({error})") from None
-    if metadata.keys() < {"values", "sha256"}:
+    if KEY not in metadata:
         raise CheckpointError(f"{path} was not written by fxsearch; give a checkpoint or an exported model")
-    if metadata["sha256"] != _hash(tensors, metadata["values"]):
+    digest, _, text = metadata[KEY].partition(" ")
+    if digest != _hash(tensors, text):
         raise CheckpointError(f"{path} is corrupt: its contents do not match the hash written with them")
-    return tensors, json.loads(metadata["values"])
+    return tensors, json.loads(text)
 
 
 def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
     digest = hashlib.sha256(text.encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-        digest.update(tensor.contiguous().view(torch.uint8).numpy() if tensor.numel() else b"")
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

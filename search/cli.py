@@ -54,7 +54,9 @@ app = typer.Typer(
 )
 console = Console()
 
-Root = Annotated[Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")]
+Root = Annotated[
+    Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The search's name.")]
@@ -121,7 +123,13 @@ def import_command(
     """
     place = Storage(storage).store(out)
     report = import_pair(
-        dry, wet, place, test=test, sample_rate=sample_rate, latency_samples=latency_samples, overwrite=overwrite
+        dry,
+        wet,
+        place,
+        test=test,
+        sample_rate=sample_rate,
+        latency_samples=latency_samples,
+        overwrite=overwrite,
     )
     if as_json:
         _print_json(report.as_dict())
@@ -154,7 +162,9 @@ def inspect_command(
 def launch_command(
     search: Annotated[Path, typer.Argument(metavar="SEARCH.yaml", help="What to search; see the README.")],
     name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
-    address: Annotated[str | None, typer.Option(help="A Ray cluster, HOST:PORT (default: this machine).")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="A Ray cluster, HOST:PORT (default: this machine).")
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: budget.trials=8.")
     ] = None,
@@ -211,7 +221,9 @@ def export_command(
     kind: Annotated[
         str, typer.Option("--format", metavar="F", help=f"{', '.join(FORMATS)}, or all that can hold it.")
     ] = "all",
-    out: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Default: ROOT/models/NAME.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Default: ROOT/models/NAME.")
+    ] = None,
     overwrite: Overwrite = False,
     storage: Root = None,
 ) -> None:
@@ -225,9 +237,13 @@ def export_command(
 
 @app.command("apply")
 def apply_command(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="An exported model or a trial's checkpoint.")],
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="An exported model or a trial's checkpoint.")
+    ],
     source: Annotated[Path, typer.Argument(metavar="IN", help="The dry audio file.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="The file to write: .wav (32-bit float), .flac.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The file to write: .wav (32-bit float), .flac.")
+    ],
     overwrite: Overwrite = False,
 ) -> None:
     """Play an audio file through a model, channel by channel, at the model's sample rate.
@@ -239,7 +255,9 @@ def apply_command(
     if target.exists() and not overwrite:
         raise OutputExistsError(target)
     if sample_rate != playable.sample_rate:
-        console.print(f"resampled from {sample_rate} to the model's {playable.sample_rate} Hz", highlight=False)
+        console.print(
+            f"resampled from {sample_rate} to the model's {playable.sample_rate} Hz", highlight=False
+        )
     dry = audio.resample(dry, sample_rate, playable.sample_rate)
     wet = playable.model.predict(torch.from_numpy(dry)[:, None])[:, 0].numpy()
     audio.write(target, wet, playable.sample_rate)

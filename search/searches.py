@@ -17,7 +17,7 @@ from datasets.store import SampleStore
 from fxcore.audio import Recording
 from fxcore.errors import SearchError
 from fxcore.export import FORMATS, Playable, export, formats_for, load
-from fxcore.training import evaluate
+from fxcore.training import evaluate, to_device
 from fxcore.yamlfile import load_yaml
 from search.config import SearchSpec
 from search.driver import Driver
@@ -103,7 +103,7 @@ class Search:
         known = self.study.test_metrics(trial)
         if known is None:
             playable = self.playable(trial)
-            known = evaluate(playable.model, self.recordings("test"), playable.sample_rate)
+            known = evaluate(playable.model, to_device(self.recordings("test")), playable.sample_rate)
             if self.state != "running":  # only the driving process writes to the study of a running one
                 self.study.record_test(trial, known)
         return known

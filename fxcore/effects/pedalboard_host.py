@@ -8,15 +8,13 @@ from fxcore.errors import EffectError
 
 
 def play(processor: str, dry: Signal, sample_rate: int, **settings: float) -> Signal:
-    """The wet (1, T) of a fresh pedalboard processor, so that nothing is left from an earlier call.
-
-    Raises `EffectError` where pedalboard is not installed.
-    """
-    wet: Signal = getattr(_pedalboard(), processor)(**settings)(dry, sample_rate)
+    """The wet (1, T) of a fresh pedalboard processor, so that nothing is left from an earlier call."""
+    wet: Signal = getattr(load_pedalboard(), processor)(**settings)(dry, sample_rate)
     return wet
 
 
-def _pedalboard() -> Any:
+def load_pedalboard() -> Any:
+    """The module; raises `EffectError` where it is not installed."""
     try:
         return importlib.import_module("pedalboard")
     except ImportError:

@@ -30,6 +30,8 @@ def export(playable: Playable, kind: str, path: Path | str, *, overwrite: bool =
     exporter, path = _exporter(kind), Path(path)
     if refusal := exporter.refusal(playable.model):
         raise ExportError(refusal)
+    if not all(bool(tensor.isfinite().all()) for tensor in playable.model.state_dict().values()):
+        raise ExportError("the model's weights hold NaN or infinite values; export another trial's")
     if path.exists() and not overwrite:
         raise OutputExistsError(path)
     with replacing(path) as part:

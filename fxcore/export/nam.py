@@ -8,6 +8,7 @@ output scales are folded into the weights.
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from fxcore.models.lstm import LstmNet
 from fxcore.models.wavenet import WaveNet
 
 VERSION = "0.5.4"
+DEFAULT_RATE = 48_000  # of files that name none
 
 
 class NamExporter(Exporter):
@@ -52,7 +54,7 @@ class NamExporter(Exporter):
             "metadata": {"name": playable.facts.get("name", ""), "fxsearch": playable.facts},
             "architecture": architecture,
             "config": config,
-            "weights": [float(w) for tensor in weights for w in tensor.detach().double().flatten()],
+            "weights": [w for tensor in weights for w in tensor.detach().double().flatten().tolist()],
             "sample_rate": playable.sample_rate,
         }
         return json.dumps(document, sort_keys=True).encode()
@@ -69,8 +71,9 @@ class NamExporter(Exporter):
                 f"{path}: architecture {document['architecture']!r} is not read here; known: LSTM, WaveNet"
             )
         weights.expect_end()
-        facts = document.get("metadata") or {}
-        return Playable(model, int(document.get("sample_rate") or 48_000), facts.get("fxsearch", {}))
+        rate = _count({"sample_rate": document.get("sample_rate") or DEFAULT_RATE}, "sample_rate", path)
+        metadata = document.get("metadata")
+        return Playable(model, rate, metadata.get("fxsearch", {}) if isinstance(metadata, dict) else {})
 
 
 def _lstm_config(model: LstmNet) -> dict[str, Any]:
@@ -110,15 +113,16 @@ def _wavenet_config(model: WaveNet) -> dict[str, Any]:
 
 def _wavenet_weights(model: WaveNet) -> Iterator[Tensor]:
     dry_scale, wet_scale = model.scale
-    yield model.rechannel.weight / dry_scale
-    for layer in model.layers:
-        yield layer.conv.weight
-        yield layer.conv.bias
-        yield layer.mixin.weight / dry_scale
-        yield layer.residual.weight
-        yield layer.residual.bias
-    yield model.head.weight
-    yield model.head.bias
+    held = model.state_dict()
+    yield held["rechannel.weight"] / dry_scale
+    for i in range(model.spec.layers):
+        yield held[f"layers.{i}.conv.weight"]
+        yield held[f"layers.{i}.conv.bias"]
+        yield held[f"layers.{i}.mixin.weight"] / dry_scale
+        yield held[f"layers.{i}.residual.weight"]
+        yield held[f"layers.{i}.residual.bias"]
+    yield held["head.weight"]
+    yield held["head.bias"]
     yield wet_scale
 
 
@@ -128,13 +132,15 @@ class _Reader:
     def __init__(self, weights: Any, path: Path) -> None:
         try:
             self.flat = torch.tensor(weights, dtype=torch.float32)
-        except (TypeError, ValueError):
-            raise ExportError(f"{path}: 'weights' must be a list of numbers") from None
+        except (TypeError, ValueError, RuntimeError):
+            self.flat = torch.zeros(())
+        if self.flat.dim() != 1:
+            raise ExportError(f"{path}: 'weights' must be a list of numbers")
         self.path, self.at = path, 0
 
     def take(self, *shape: int) -> Tensor:
         """The next weights, of that shape."""
-        count = int(torch.tensor(shape).prod())
+        count = math.prod(shape)
         if self.at + count > len(self.flat):
             raise ExportError(f"{self.path}: 'weights' ends after {len(self.flat)} values, more are needed")
         self.at += count
@@ -147,7 +153,8 @@ class _Reader:
 
 
 def _read_lstm(config: dict[str, Any], weights: _Reader, path: Path) -> EffectModel:
-    hidden, layers = int(config["hidden_size"]), int(config["num_layers"])
+    _expect(config, {"input_size": 1}, path)
+    hidden, layers = _count(config, "hidden_size", path), _count(config, "num_layers", path)
     held: dict[str, Tensor] = {"scale": torch.ones(2)}
     for i in range(layers):
         width = 1 if i == 0 else hidden
@@ -161,45 +168,69 @@ def _read_lstm(config: dict[str, Any], weights: _Reader, path: Path) -> EffectMo
 
 
 def _read_wavenet(config: dict[str, Any], weights: _Reader, path: Path) -> EffectModel:
-    if len(config["layers"]) != 1:
-        raise ExportError(
-            f"{path}: a WaveNet of {len(config['layers'])} layer arrays is not read here; one is"
-        )
-    array = config["layers"][0]
-    channels, kernel, gated = int(array["channels"]), int(array["kernel_size"]), bool(array["gated"])
+    _expect(config, {"head": None}, path)
+    arrays = config.get("layers")
+    if not isinstance(arrays, list) or len(arrays) != 1 or not isinstance(arrays[0], dict):
+        raise ExportError(f"{path}: 'layers' must hold one layer array; several are not read here")
+    array = arrays[0]
+    _expect(array, {"input_size": 1, "condition_size": 1, "head_size": 1, "activation": "Tanh"}, path)
+    channels, kernel = _count(array, "channels", path), _count(array, "kernel_size", path)
+    dilations, gated = array.get("dilations"), bool(array.get("gated"))
+    if not isinstance(dilations, list) or not all(isinstance(d, int) and d > 0 for d in dilations):
+        raise ExportError(f"{path}: 'dilations' must be a list of numbers from 1 on; got {dilations!r}")
     width = channels * (2 if gated else 1)
     held = {"rechannel.weight": weights.take(channels, 1, 1)}
-    for i in range(len(array["dilations"])):
+    for i in range(len(dilations)):
         held[f"layers.{i}.conv.weight"] = weights.take(width, channels, kernel)
         held[f"layers.{i}.conv.bias"] = weights.take(width)
         held[f"layers.{i}.mixin.weight"] = weights.take(width, 1, 1)
         held[f"layers.{i}.residual.weight"] = weights.take(channels, channels, 1)
         held[f"layers.{i}.residual.bias"] = weights.take(channels)
     held["head.weight"] = weights.take(1, channels, 1)
-    held["head.bias"] = weights.take(1) if array["head_bias"] else torch.zeros(1)
+    held["head.bias"] = weights.take(1) if array.get("head_bias") else torch.zeros(1)
     held["scale"] = torch.stack([torch.ones(()), weights.take(1)[0]])
-    field = 1 + (kernel - 1) * sum(array["dilations"])
+    field = 1 + (kernel - 1) * sum(dilations)
     spec = {
         "kind": "wavenet",
-        "layers": len(array["dilations"]),
+        "layers": len(dilations),
         "window": field,
         "channels": channels,
         "kernel": kernel,
         "gated": gated,
     }
     model = build_with(spec, held, path)
-    if list(model.spec.dilations) != list(array["dilations"]):  # type: ignore[attr-defined]  # a WaveNetSpec
-        raise ExportError(f"{path}: dilations {array['dilations']} are not read here; doubling cycles are")
+    if list(model.spec.dilations) != dilations:  # type: ignore[attr-defined]  # a WaveNetSpec
+        raise ExportError(f"{path}: dilations {dilations} are not read here; doubling cycles are")
     return model
 
 
 def _document(path: Path) -> dict[str, Any]:
     """The file's JSON, with the fields every .nam has."""
+    document: Any
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ExportError(f"{path} is no .nam file ({error})") from None
+    if not isinstance(document, dict):
+        raise ExportError(f"{path} is no .nam file: it must hold fields; got {type(document).__name__}")
     for field in ("architecture", "config", "weights"):
-        if not isinstance(document, dict) or field not in document:
+        if field not in document:
             raise ExportError(f"{path} is no .nam file: field '{field}' is missing")
+    if not isinstance(document["config"], dict):
+        raise ExportError(f"{path}: 'config' must hold fields; got {document['config']!r}")
     return document
+
+
+def _count(config: dict[str, Any], field: str, path: Path) -> int:
+    """A whole number from 1 on."""
+    value = config.get(field)
+    if not isinstance(value, int | float) or value < 1 or value % 1:
+        raise ExportError(f"{path}: '{field}' must be a whole number from 1 on; got {value!r}")
+    return int(value)
+
+
+def _expect(config: dict[str, Any], values: dict[str, Any], path: Path) -> None:
+    """Raise where a field has another value than the one that our networks have."""
+    for field, value in values.items():
+        if config.get(field, value) != value:
+            raise ExportError(f"{path}: '{field}' must be {value!r} to be read here; got {config[field]!r}")

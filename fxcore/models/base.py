@@ -48,7 +48,7 @@ class ModelSpec(Spec, ABC):
     def build(self, rng: torch.Generator) -> "EffectModel":
         """The network with fresh weights drawn from `rng`."""
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(torch.randint(0, 2**62, (1,), generator=rng)))
+            torch.default_generator.manual_seed(int(torch.randint(0, 2**62, (1,), generator=rng)))
             return self._build()
 
     @abstractmethod
@@ -130,7 +130,7 @@ class EffectModel(nn.Module, ABC):
     def predict(self, dry: Tensor) -> Tensor:
         """Audio (B, 1, T) of a whole dry signal (B, 1, T) after silence."""
         state, blocks = self.initial_state(len(dry)), []
-        for block in dry.split(PREDICT_BLOCK_SAMPLES, dim=-1):
+        for block in torch.split(dry, PREDICT_BLOCK_SAMPLES, dim=-1):
             wet, state = self.stream(block, state)
             blocks.append(wet)
         return torch.cat(blocks, dim=-1)

@@ -29,13 +29,15 @@ class ConvSpec(ModelSpec):
     @property
     def kernel(self) -> int:
         """Smallest kernel with which `layers` k-fold reductions cover the window."""
-        kernel = max(2, math.floor(self.window ** (1 / self.layers)))
+        kernel = max(2, int(self.window ** (1 / self.layers)))
         return kernel if kernel**self.layers >= self.window else kernel + 1
 
     @property
     def shape(self) -> tuple[list[int], list[int]]:
         """Kernel size and dilation of each layer; the last kernel is as short as the window allows."""
-        kernels, dilations, field = [], [], 1
+        kernels: list[int] = []
+        dilations: list[int] = []
+        field = 1
         while field < self.window and len(kernels) < self.layers:
             kernels.append(min(self.kernel, 1 + math.ceil((self.window - field) / field)))
             dilations.append(field)

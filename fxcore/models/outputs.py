@@ -5,7 +5,8 @@
   PixelCNN++, 2017); its cost does not depend on the bit depth.
 - `softmax`: a class for each mu-law code (van den Oord et al., WaveNet, 2016), to 10 bits.
 
-An output turns raw network outputs (B, O, N) into audio (B, 1, N) and into a training loss.
+An output turns raw network outputs (B, O, N) into audio (B, 1, N) and into a training loss. All are
+trained on the waveform that they decode to; the distributions on their likelihood besides.
 """
 
 import math
@@ -23,6 +24,7 @@ from fxcore.spec import Registry, Spec
 
 MIXTURE_COMPONENTS = 4
 ENERGY_FLOOR = 1e-3  # of the wet's mean energy: keeps silent batches from dominating
+LIKELIHOOD_WEIGHT = 0.1  # nats a sample, beside the waveform: alone, it attends to the quiet samples only
 
 
 class Output(Spec, ABC):
@@ -45,7 +47,7 @@ class Output(Spec, ABC):
 
 
 class Regression(Output):
-    """One number a sample; pre-emphasised ESR + ESR / 2 + DC / 2 (Wright & Välimäki, 2019)."""
+    """One number a sample (Wright & Välimäki, 2019)."""
 
     kind: Literal["regression"] = "regression"
 
@@ -95,7 +97,9 @@ class Mixture(Output):
         inside = torch.where(mass > 1e-4, torch.log(mass.clamp(min=1e-12)), density)  # no cancellation
         below_top = torch.where(target < half_step - 1.0, -F.softplus(-upper), inside)
         log_mass = torch.where(target > 1.0 - half_step, -F.softplus(lower), below_top)
-        return -torch.logsumexp(weights + log_mass, dim=1).mean()
+        likelihood = torch.logsumexp(weights + log_mass, dim=1).mean()
+        mean = (weights.exp() * amplitudes).sum(dim=1, keepdim=True)
+        return waveform_loss(mean / scale, wet / scale) - LIKELIHOOD_WEIGHT * likelihood
 
     def _components(self, raw: Tensor, scale: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log weights, mean amplitudes (full scale ±1) and log scales (companded), (B, K, N) each."""
@@ -116,10 +120,17 @@ class Softmax(Output):
 
     def decode(self, raw: Tensor, scale: Tensor) -> Tensor:
         levels = companding.decode(torch.arange(self.channels, device=raw.device), self.bits)
-        return (raw.softmax(dim=1) * levels[:, None]).sum(dim=1, keepdim=True)
+        return torch.einsum("bcn,c->bn", raw.softmax(dim=1), levels)[:, None]
 
     def loss(self, raw: Tensor, wet: Tensor, scale: Tensor) -> Tensor:
-        return F.cross_entropy(raw, companding.encode(wet[:, 0].clamp(-1.0, 1.0), self.bits))
+        classes = F.cross_entropy(raw, companding.encode(wet[:, 0].clamp(-1.0, 1.0), self.bits))
+        return waveform_loss(self.decode(raw, scale) / scale, wet / scale) + LIKELIHOOD_WEIGHT * classes
+
+
+def waveform_loss(pred: Tensor, wet: Tensor) -> Tensor:
+    """Pre-emphasised ESR + ESR / 2 + DC / 2 of signals (B, 1, N) of deviation about 1."""
+    emphasised = esr_loss(pre_emphasise(pred), pre_emphasise(wet), ENERGY_FLOOR)
+    return emphasised + 0.5 * esr_loss(pred, wet, ENERGY_FLOOR) + 0.5 * dc_loss(pred, wet, ENERGY_FLOOR)
 
 
 OUTPUTS: Registry[Output] = Registry("output", Regression, Mixture, Softmax)

@@ -2,13 +2,14 @@
 
 from fxcore.training.checkpoint import load_progress, save_progress
 from fxcore.training.cost import Cost, measure_cost
-from fxcore.training.evaluate import evaluate
+from fxcore.training.evaluate import Pair, evaluate, to_device
 from fxcore.training.fit import Budget, Fit, Progress, Report, TrainingData
 
 __all__ = [
     "Budget",
     "Cost",
     "Fit",
+    "Pair",
     "Progress",
     "Report",
     "TrainingData",
@@ -16,4 +17,5 @@ __all__ = [
     "load_progress",
     "measure_cost",
     "save_progress",
+    "to_device",
 ]

@@ -1,25 +1,41 @@
 """Judge a model on whole recordings with the one fixed metric set."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fxcore.audio import Recording
+from fxcore.audio import Recording, Signal
 from fxcore.metrics import measure
 from fxcore.models import EffectModel
 
 SETTLE_SAMPLES = 4096  # heard but not judged: a recording cut out of a longer one starts with a past
 
 
-def evaluate(model: EffectModel, recordings: Sequence[Recording], sample_rate: int) -> dict[str, float]:
-    """Every metric over all recordings, sums divided once; each played from silence."""
-    device = model.scale.device
+class Pair(NamedTuple):
+    """Dry and wet of one recording on a device, (1, 1, T) each."""
 
-    def judged(recording: Recording) -> tuple[Tensor, Tensor, Tensor]:
-        dry = torch.as_tensor(recording.dry, device=device)[None]
-        wet = torch.as_tensor(recording.wet, device=device)[None]
-        settle = min(SETTLE_SAMPLES, dry.shape[-1] // 4)
-        return dry[..., settle:], wet[..., settle:], model.predict(dry)[..., settle:]
+    dry: Tensor
+    wet: Tensor
 
-    return measure((judged(recording) for recording in recordings), sample_rate)
+
+def to_device(recordings: Sequence[Recording], device: torch.device | str = "cpu") -> list[Pair]:
+    """Copy recordings to a device, once for all evaluations."""
+
+    def tensor(signal: Signal) -> Tensor:
+        return torch.from_numpy(np.array(signal, np.float32))[None].to(device)
+
+    return [Pair(tensor(r.dry), tensor(r.wet)) for r in recordings]
+
+
+def evaluate(model: EffectModel, pairs: Sequence[Pair], sample_rate: int) -> dict[str, float]:
+    """Every metric over all pairs, sums divided once; each is played after silence."""
+
+    def judged(pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
+        settle = min(SETTLE_SAMPLES, pair.dry.shape[-1] // 4)
+        pred = model.predict(pair.dry)
+        return pair.dry[..., settle:], pair.wet[..., settle:], pred[..., settle:]
+
+    return measure((judged(pair) for pair in pairs), sample_rate)

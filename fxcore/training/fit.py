@@ -11,6 +11,7 @@ rate follows the share of the budget spent: a short linear warm-up, then a cosin
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -22,7 +23,7 @@ from fxcore.audio import Recording, Signal
 from fxcore.metrics import METRICS
 from fxcore.models import EffectModel, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
-from fxcore.training.evaluate import evaluate
+from fxcore.training.evaluate import evaluate, to_device
 from fxcore.training.windows import Windows
 
 
@@ -64,7 +65,7 @@ class TrainingData(NamedTuple):
 class Report(NamedTuple):
     """One look at a model in training."""
 
-    index: int  # 1 .. budget.reports
+    index: int  # type: ignore[assignment]  # 1 .. budget.reports; hides tuple.index
     step: int
     compute_seconds: float
     loss: float  # mean since the last report
@@ -105,6 +106,7 @@ class Fit:
         self.training = training or model.spec.training
         length = self.training.block_samples * self.training.blocks
         self.windows = Windows(data.train, model.context_samples, length, model.scale.device)
+        self._validation = to_device(data.validation, model.scale.device)
         self.rng = torch.Generator().manual_seed(seed)
         self.optimiser = torch.optim.Adam(model.parameters(), self.training.learning_rate)
         self.last: Report | None = None
@@ -127,7 +129,7 @@ class Fit:
         index = last.index + 1 if last else 1
         loss = self._train_until(index / self.budget.reports)
         if loss is None or math.isfinite(loss):
-            metrics = evaluate(self.model, self.data.validation, self.data.sample_rate)
+            metrics = evaluate(self.model, self._validation, self.data.sample_rate)
         else:
             metrics = {name: metric.worst for name, metric in METRICS.items()}
         if last is None or metrics[self.objective] < last.best[self.objective]:
@@ -153,15 +155,15 @@ class Fit:
             model=self.model.spec,
             sample_rate=self.data.sample_rate,
             report=self.last,
-            weights=self.model.state_dict(),
+            weights=self.model.best_copy(),
             best_weights=self.best_weights,
-            optimiser=self.optimiser.state_dict(),
+            optimiser=deepcopy(self.optimiser.state_dict()),
             rng=self.rng.get_state(),
         )
 
     def _restore(self, progress: Progress) -> None:
         self.model.load_state_dict(progress.weights)
-        self.optimiser.load_state_dict(progress.optimiser)
+        self.optimiser.load_state_dict(deepcopy(progress.optimiser))  # it keeps the tensors
         self.rng.set_state(progress.rng)
         self.last, self.best_weights = progress.report, progress.best_weights
         self._step = progress.report.step
@@ -193,7 +195,7 @@ class Fit:
         with torch.no_grad():
             _, state = self.model.step(dry[..., :context], self.model.zero_state(len(dry)))
         for dry_block, wet_block in zip(
-            dry[..., context:].split(block, -1), wet.split(block, -1), strict=True
+            torch.split(dry[..., context:], block, -1), torch.split(wet, block, -1), strict=True
         ):
             raw, state = self.model.step(dry_block, tuple(s.detach() for s in state))
             yield self._optimise(raw, wet_block)
@@ -201,7 +203,7 @@ class Fit:
     def _optimise(self, raw: Tensor, wet: Tensor) -> Tensor:
         loss = self.model.loss(raw, wet)
         self.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
         self.optimiser.step()
         self._step += 1

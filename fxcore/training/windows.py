@@ -5,10 +5,11 @@ All recordings of a split lie end to end in one tensor; a window never crosses f
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from fxcore.audio import Recording
+from fxcore.audio import Recording, Signal
 from fxcore.errors import StoreError
 
 
@@ -43,5 +44,5 @@ class Windows:
         return self.dry[start][:, None], self.wet[start][:, None]
 
 
-def _join(signals: Sequence[object], device: torch.device | str) -> Tensor:
-    return torch.cat([torch.as_tensor(s, dtype=torch.float32)[0] for s in signals]).to(device)
+def _join(signals: Sequence[Signal], device: torch.device | str) -> Tensor:
+    return torch.from_numpy(np.concatenate([s[0] for s in signals], dtype=np.float32)).to(device)

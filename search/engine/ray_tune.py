@@ -7,7 +7,6 @@ driving process dies is resumed by a new Tuner over the same study.
 
 import logging
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,6 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from fxcore.errors import SearchError
-from fxcore.training import Cost, Report
 from search.config import Resources, TrialTask
 from search.driver import Driver
 from search.trial import TRIAL_ERRORS, TrialRun
@@ -28,11 +26,11 @@ MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as fail
 
 SETTINGS = {  # read by Ray when it starts and when Tune runs
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_AUTH_MODE": "token",
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt is ours to handle
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "TUNE_RESULT_BUFFER_LENGTH": "1",  # every report is decided on before the next is made
 }
 
 
@@ -55,6 +53,7 @@ def run(driver: Driver, address: str | None = None) -> None:
                 name="search",
                 storage_path=scrap,
                 verbose=0,
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
             ),
         )
@@ -80,10 +79,17 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
             report = next(self._trial)
         except TRIAL_ERRORS as error:
             return {"failure": str(error).splitlines()[0]}
-        return {"report": report._asdict(), "cost": self._trial.cost._asdict()}
+        return {"report": report, "cost": self._trial.cost}  # tuples: Tune would flatten dicts
 
 
-class DriverSearcher(Searcher):  # type: ignore[misc]
+class NotSaved:
+    """Tune pickles its parts to restore them; ours are never restored, and stay as they are."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
     """Tune's questions for the next trial, passed on to the driver."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
@@ -106,11 +112,8 @@ class DriverSearcher(Searcher):  # type: ignore[misc]
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the record."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Nothing: a search is resumed by a new Tuner."""
 
-
-class DriverScheduler(FIFOScheduler):  # type: ignore[misc]
+class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
     """Tune's results, passed on to the driver, which keeps or stops."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
@@ -122,18 +125,16 @@ class DriverScheduler(FIFOScheduler):  # type: ignore[misc]
         if "failure" in result:
             self._driver.fail(number, result["failure"])
             return str(TrialScheduler.STOP)
-        self._driver.record_cost(number, Cost(**result["cost"]))
-        goes_on = self._driver.report(number, Report(**result["report"]))
+        self._driver.record_cost(number, result["cost"])
+        goes_on = self._driver.report(number, result["report"])
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
 
 @contextmanager
 def _ray(address: str | None) -> Iterator[None]:
-    """Ray for as long as the search runs; a local one has a token of its own."""
+    """Ray for as long as the search runs; a local one asks for a token, which Ray makes (2.60 and on)."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
-    if address is None:
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     try:
         ray.init(
             address=address or "local",

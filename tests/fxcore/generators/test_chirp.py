@@ -22,13 +22,12 @@ def test_a_chirp_stays_within_its_frequencies_and_moves() -> None:
         assert np.ptp(frequency_hz) > 5
 
 
-def test_a_chirp_comes_back_after_two_glides() -> None:
+def test_a_chirp_goes_there_and_back() -> None:
     chirp = Chirp(glides_per_second=(4, 4))  # there and back in half a second
-    frequency_hz = instantaneous_hz(chirp.render(SAMPLE_RATE, SAMPLE_RATE, np.random.default_rng(3))[0])
-    half = SAMPLE_RATE // 2
-    assert np.allclose(
-        frequency_hz[2_000 : half - 4_000], frequency_hz[half + 2_000 : -2_000][: half - 6_000], rtol=0.01
-    )
+    frequency_hz = instantaneous_hz(chirp.render(SAMPLE_RATE, SAMPLE_RATE, np.random.default_rng(1))[0])
+    period = SAMPLE_RATE // 2
+    assert np.ptp(frequency_hz) > 100
+    assert np.abs(np.log(frequency_hz[period:] / frequency_hz[:-period])).mean() < 0.01
 
 
 def test_speeds_differ_from_note_to_note() -> None:

@@ -45,7 +45,7 @@ def test_a_sine_equals_numpy_sine() -> None:
     assert np.abs(sine - np.sin(2 * np.pi * cycles)).max() < 1e-6
 
 
-def test_every_waveform_and_the_whole_range_is_drawn() -> None:
+def test_pitches_cover_the_whole_range() -> None:
     rng = np.random.default_rng(0)
     loudest_hz = []
     for _ in range(200):
@@ -53,6 +53,13 @@ def test_every_waveform_and_the_whole_range_is_drawn() -> None:
         loudest_hz.append(10 * int(np.argmax(np.abs(np.fft.rfft(note)))))
     assert 70 <= min(loudest_hz) < 100
     assert 1000 < max(loudest_hz) <= 1200
+
+
+def test_every_waveform_is_drawn() -> None:
+    rng = np.random.default_rng(0)
+    notes = [Tone(frequency_hz=(100, 100)).render(SAMPLE_RATE, SAMPLE_RATE, rng)[0] for _ in range(20)]
+    levels = {round(float(np.sqrt(np.mean(note**2))), 2) for note in notes}
+    assert len(levels) == 3  # sine .71, square .85, sawtooth .49
 
 
 def test_a_swapped_range_is_refused() -> None:

@@ -1,0 +1,99 @@
+"""What a search has found: its record, and its best trials judged on the test split.
+
+The verdict is the criterion of McCool (2018): a model succeeds where its output is nearer to the wet
+than the dry is, which is to say than a model that does nothing.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from datasets.manifest import StoreManifest
+from fxcore.audio import Recording, Signal
+from fxcore.errors import SearchError
+from fxcore.metrics import measure
+from fxcore.training import Report
+from fxcore.training.evaluate import SETTLE_SAMPLES
+from search.config import SearchSpec
+from search.searches import Search
+from search.study import TrialRow
+
+SHORTEST_STRETCH_SECONDS = 0.1
+MOST_STRETCHES = 240
+SILENCE_DB = -60.0  # below the loudest stretch, where a ratio of energies says nothing
+
+
+class Judged(NamedTuple):
+    """A trial on the test split: its metrics, and its pred (1, T) of each recording."""
+
+    row: TrialRow
+    metrics: dict[str, float]
+    preds: list[Signal]
+
+
+class Findings(NamedTuple):
+    """All that a report tells."""
+
+    spec: SearchSpec
+    store: StoreManifest
+    rows: list[TrialRow]  # best first
+    reports: dict[int, list[Report]]  # of each trial
+    recordings: list[Recording]  # the test split, as far as it is judged
+    dry_metrics: dict[str, float]  # of a model that does nothing
+    best: list[Judged]
+
+
+def gather(search: Search, top: int) -> Findings:
+    """Judge the best `top` trials on the test split; raises `SearchError` where none has a model."""
+    search.best()  # raises, and says why, where there is nothing to tell
+    split, rows = search.recordings("test"), search.trials()
+    best: list[Judged] = []
+    for row in rows:
+        if len(best) == top or not row.metrics:
+            break
+        try:
+            model = search.playable(row.id).model
+        except SearchError:  # it has no checkpoint any more
+            continue
+        if row.state != "diverged":
+            preds = [_settled(model.predict(_tensor(r.dry))[0].numpy()) for r in split]
+            best.append(Judged(row, search.test_metrics(row.id), preds))
+    recordings = [Recording(r.name, _settled(r.dry), _settled(r.wet)) for r in split]
+    dry_as_pred = ((_tensor(r.dry), _tensor(r.wet), _tensor(r.dry)) for r in recordings)
+    return Findings(
+        spec=search.spec,
+        store=search.store().manifest,
+        rows=rows,
+        reports={row.id: search.study.reports(row.id) for row in rows},
+        recordings=recordings,
+        dry_metrics=measure(dry_as_pred, search.sample_rate),
+        best=best,
+    )
+
+
+def esr_over_time(
+    wets: Sequence[Signal], preds: Sequence[Signal], sample_rate: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Middle in seconds and ESR of each stretch of recordings laid end to end; NaN where the wet is silent."""
+    wet, pred = (np.concatenate(signals, axis=-1)[0].astype(np.float64) for signals in (wets, preds))
+    stretch = max(round(SHORTEST_STRETCH_SECONDS * sample_rate), -(-len(wet) // MOST_STRETCHES))
+    starts = np.arange(0, len(wet), stretch)
+    wet_energy = np.add.reduceat(wet**2, starts)
+    error_energy = np.add.reduceat((wet - pred) ** 2, starts)
+    audible = wet_energy > wet_energy.max() * 10 ** (SILENCE_DB / 10)
+    esr = np.full(len(starts), np.nan)
+    np.divide(error_energy, wet_energy, out=esr, where=audible)
+    return (starts + stretch / 2) / sample_rate, esr
+
+
+def _settled(signal: Signal) -> Signal:
+    """The part of a recording (1, T) that `evaluate` judges."""
+    return signal[:, min(SETTLE_SAMPLES, signal.shape[-1] // 4) :]
+
+
+def _tensor(signal: Signal) -> Tensor:
+    return torch.as_tensor(signal)[None]  # (1, T) to (B, 1, T)

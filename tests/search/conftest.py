@@ -1,0 +1,31 @@
+"""A real search, run once: two families on a second of fuzz."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from datasets.render import Recipe, render
+from search import Search, SearchSpec, launch
+
+RECIPE = {
+    "sample_rate": 8000,
+    "effect": "fuzz",
+    "track": {"segments": 1, "segment_seconds": 2.0},
+    "splits": {"train": 2},
+}
+SPEC = {
+    "name": "tiny",
+    "data": "stores/fuzz",
+    "budget": {"trials": 4, "trial_steps": 40},
+    "families": {"lstm": {"hidden": [4, 8]}, "conv": {"layers": [2, 3], "window": [16, 64], "channels": 4}},
+    "training": {"batch": 2, "block_samples": 256, "blocks": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
+    root = tmp_path_factory.mktemp("storage")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FXSEARCH_CACHE", str(root / "cache"))
+        render(Recipe.from_dict(RECIPE), root / "stores" / "fuzz")
+        yield launch(SearchSpec.from_dict(SPEC), storage=root, engine="local")

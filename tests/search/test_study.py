@@ -1,0 +1,117 @@
+"""The record of a search: asking, recording, finishing, resuming."""
+
+import pytest
+
+from fxcore.errors import SearchError
+from fxcore.training import Cost, Report
+from search.config import SearchSpec
+from search.study import Study
+
+SPEC = {
+    "name": "amp",
+    "data": "stores/amp",
+    "budget": {"trials": 8, "trial_steps": 10},
+    "families": {"conv": {"layers": [2, 4]}, "lstm": {"hidden": [4, 16]}},
+    "seed": 3,
+}
+
+
+def new_study(tmp_path, **changes) -> Study:
+    return Study.create(tmp_path / "study.db", SearchSpec.from_dict({**SPEC, **changes}), "digest", 44_100)
+
+
+def report(index: int, value: float, best: float | None = None) -> Report:
+    metrics = {"mr_stft": value, "log_mel_share": 0.5}
+    best_metrics = {**metrics, "mr_stft": value if best is None else best}
+    return Report(index, 10 * index, float(index), 0.1, metrics, best_metrics, 10 * index, False)
+
+
+def test_families_defaults_are_tried_first(tmp_path):
+    study = new_study(tmp_path)
+    assert [study.ask()[1].model.kind for _ in range(2)] == ["conv", "lstm"]
+
+
+def test_no_configuration_is_drawn_twice(tmp_path):
+    study = new_study(tmp_path, families={"conv": {"layers": [1, 6]}})
+    identities = {study.ask()[1].identity("digest") for _ in range(6)}
+    assert len(identities) == 6
+    with pytest.raises(SearchError, match="no new configuration"):
+        study.ask()
+    assert len(study.board()) == 6  # what was drawn in vain is on no board
+
+
+def test_same_seed_draws_the_same_trials(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    drawn = [[s.ask()[1] for _ in range(5)] for s in (new_study(tmp_path / "a"), new_study(tmp_path / "b"))]
+    assert drawn[0] == drawn[1]
+
+
+def test_a_reopened_study_draws_what_an_uninterrupted_one_would(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole = new_study(tmp_path / "a")
+    expected = [whole.ask() for _ in range(6)]
+    first = new_study(tmp_path / "b")
+    drawn = [first.ask() for _ in range(3)]
+    second = Study.open(tmp_path / "b" / "study.db", "amp")
+    assert drawn + [second.ask() for _ in range(3)] == expected
+
+
+def test_board_is_best_first_with_the_metrics_of_the_best_report(tmp_path):
+    study = new_study(tmp_path)
+    for values in ((3.0, 2.0), (1.0, 4.0)):
+        number, _ = study.ask()
+        study.record_cost(number, Cost(100, 5, 2.0))
+        study.record(number, report(1, values[0]))
+        study.record(number, report(2, values[1], best=min(values)))
+        study.finish(number, "complete")
+    rows = study.board()
+    assert [row.metrics["mr_stft"] for row in rows] == [1.0, 2.0]
+    assert [row.id for row in rows] == [1, 0]
+    assert rows[0].parameters == 100
+    assert [r.metrics["mr_stft"] for r in study.reports(1)] == [1.0, 4.0]
+
+
+def test_a_report_that_is_there_is_not_recorded_twice(tmp_path):
+    study = new_study(tmp_path)
+    number, _ = study.ask()
+    assert study.record(number, report(1, 2.0))
+    assert not study.record(number, report(1, 2.0))
+    assert len(study.reports(number)) == 1
+
+
+def test_trials_left_running_are_handed_out_again(tmp_path):
+    study = new_study(tmp_path)
+    ended, _ = study.ask()
+    study.record(ended, report(1, 2.0))
+    study.finish(ended, "pruned", "behind")
+    left, config = study.ask()
+    assert Study.open(tmp_path / "study.db", "amp").unfinished() == [(left, config)]
+
+
+def test_every_final_state_is_kept_with_its_reason(tmp_path):
+    study = new_study(tmp_path)
+    for state in ("complete", "pruned", "diverged", "failed"):
+        number, _ = study.ask()
+        study.record(number, report(1, 2.0))
+        study.finish(number, state, f"because {state}")
+    assert {row.state: row.reason for row in study.board()} == {
+        state: f"because {state}" for state in ("complete", "pruned", "diverged", "failed")
+    }
+
+
+def test_a_trial_that_does_not_exist_is_told_with_those_that_do(tmp_path):
+    study = new_study(tmp_path)
+    study.ask()
+    with pytest.raises(SearchError, match="has no trial 7; its best are 0"):
+        study.config(7)
+
+
+def test_test_metrics_are_kept_beside_a_finished_trial(tmp_path):
+    study = new_study(tmp_path)
+    number, _ = study.ask()
+    study.finish(number, "failed")
+    assert study.test_metrics(number) is None
+    study.record_test(number, {"esr": 0.5})
+    assert Study.open(tmp_path / "study.db", "amp").test_metrics(number) == {"esr": 0.5}
