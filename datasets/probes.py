@@ -15,7 +15,8 @@ from fxcore.audio import Recording, Signal
 from fxcore.effects import Effect
 
 LATER_S = 1.2345  # no simple fraction of an LFO's period
-WELCH_SAMPLES = 8192
+SHORTEST_WINDOW, LONGEST_WINDOW = 8192, 65_536  # samples
+ENOUGH_WINDOWS = 64
 
 
 def play_probes(effect: Effect, dry: Signal, sample_rate: int) -> Probes:
@@ -37,20 +38,33 @@ def incoherent_share(recordings: Sequence[Recording]) -> float | None:
     """Share of the wet's energy that is not coherent with the dry; None where all recordings are too short.
 
     With γ² the magnitude-squared coherence (Carter, 1987) by Welch's method, that is Σ(1 − γ²)·S_wet over
-    ΣS_wet: the ESR that a linear filter, of about 8,192 samples and the same all the time, cannot beat.
+    ΣS_wet: the ESR that a linear filter, as long as a window and the same all the time, cannot beat.
     """
-    spectra = np.zeros((3, WELCH_SAMPLES // 2 + 1), np.complex128)  # dry, wet, cross; summed over segments
-    segments = 0
+    window = _window_samples(recordings)
+    spectra = np.zeros((3, window // 2 + 1), np.complex128)  # of dry, wet and both, summed over windows
+    count = 0
     for _, dry, wet in recordings:
-        here = dry.shape[-1] // (WELCH_SAMPLES // 2) - 1  # segments overlap by half
-        if here >= 1:
+        if here := _windows(dry, window):
             pairs = ((dry, dry), (wet, wet), (dry, wet))
-            spectra += here * np.stack([signal.csd(a[0], b[0], nperseg=WELCH_SAMPLES)[1] for a, b in pairs])
-            segments += here
+            spectra += here * np.stack([signal.csd(a[0], b[0], nperseg=window)[1] for a, b in pairs])
+            count += here
     energy: npt.NDArray[np.float64] = spectra[1].real
-    if segments < 2 or energy.sum() == 0:
+    if count < 2 or energy.sum() == 0:
         return None
     coherence = np.abs(spectra[2]) ** 2 / np.maximum(spectra[0].real * energy, 1e-30)
-    # One segment alone is wholly coherent: n of them find 1/n too much.
-    unbiased = np.clip((coherence - 1 / segments) / (1 - 1 / segments), 0.0, 1.0)
+    # One window alone is wholly coherent: n of them find 1/n too much.
+    unbiased = np.clip((coherence - 1 / count) / (1 - 1 / count), 0.0, 1.0)
     return float(((1 - unbiased) * energy).sum() / energy.sum())
+
+
+def _window_samples(recordings: Sequence[Recording]) -> int:
+    """The longest window, so that echoes fit into it, of which there are enough to average."""
+    window = LONGEST_WINDOW
+    while window > SHORTEST_WINDOW and sum(_windows(r.dry, window) for r in recordings) < ENOUGH_WINDOWS:
+        window //= 2
+    return window
+
+
+def _windows(samples: Signal, window: int) -> int:
+    """How many windows that overlap by half fit into a signal."""
+    return max(int(samples.shape[-1]) // (window // 2) - 1, 0)

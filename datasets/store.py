@@ -121,7 +121,7 @@ def encode_shard(samples: Iterable[tuple[RecordingEntry, Recording]]) -> bytes:
     """
     sink = pa.BufferOutputStream()
     pq.write_table(
-        pa.concat_tables([_table(entry, recording) for entry, recording in samples]),
+        pa.concat_tables([to_table(entry, recording) for entry, recording in samples]),
         sink,
         compression="zstd",
         compression_level=3,
@@ -142,7 +142,7 @@ def shard_entry(data: bytes, recordings: Sequence[str]) -> ShardEntry:
     return ShardEntry(file=file, sha256=sha256, rows=rows, recordings=tuple(recordings))
 
 
-def _table(entry: RecordingEntry, recording: Recording) -> pa.Table:
+def to_table(entry: RecordingEntry, recording: Recording) -> pa.Table:
     """The rows of one recording."""
     rows = -(-entry.samples // SEGMENT_SAMPLES)
     positions = np.arange(rows, dtype=np.int64) * SEGMENT_SAMPLES

@@ -155,10 +155,13 @@ def _shares(pair: _Correlation, lags: npt.NDArray[np.int64]) -> Array:
 
 def _first_arrival(pair: _Correlation, peak: int) -> int:
     """The peak, or the direct sound before an echo that is louder than it: what adds to the echo's FIR."""
-    height = np.abs(pair.whitened[pair.reach : pair.reach + max(peak - LOOK_BACK, 0)])
+    height = np.abs(pair.whitened[: max(pair.reach + peak - LOOK_BACK, 0)])
     floor = max(MIN_STRENGTH, 0.05 * abs(float(pair.whitened[pair.reach + peak])))
-    tested = -LOOK_BACK
-    for lag in [*map(int, np.flatnonzero(height >= floor)), 0][: len(height)]:  # 0: most have no latency
+    candidates = [int(lag) - pair.reach for lag in np.flatnonzero(height >= floor)]
+    if peak > LOOK_BACK:
+        candidates.append(0)  # most pairs come without latency
+    tested = -pair.reach
+    for lag in candidates:
         if 0 <= lag - tested < LOOK_BACK // 2:
             continue
         tested = lag
@@ -173,7 +176,7 @@ def _by_waveform(pair: _Correlation, peak: int, sample_rate: int) -> Alignment:
     shares = _shares(pair, _lags_around(peak))[::-1]  # the earliest lag first
     explained = min(float(shares.sum()), 1.0)
     lost = np.cumsum(shares - shares[: LOOK_BACK // 2].mean())  # to a FIR that starts after this lag
-    limit = min(0.02 * (1 - explained), 0.1 * explained) + 1e-5
+    limit = min(0.02 * (1 - explained), 0.1 * explained) + 0.002 * explained
     onset = min(int(np.argmax(lost > limit)) - LOOK_BACK, 0) + peak
     strongest, polarity = _strongest_tap(pair, peak)
     rise_ms = min(max(strongest - onset, 0) / sample_rate * 1000, 1.0)

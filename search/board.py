@@ -26,24 +26,26 @@ def board_table(search: Search, rows: list[TrialRow], limit: int = 20) -> Table:
         title_style="bold",
         box=None,
         pad_edge=False,
-        caption=f"and {len(rows) - limit} more; --json lists all" if len(rows) > limit else None,
+        caption="share: log-mel distance to the wet over the dry's; × RT: times real time; R: receptive field"
+        + (f"\nand {len(rows) - limit} more; --json lists all" if len(rows) > limit else ""),
         caption_justify="left",
     )
-    numbers = ("mr_stft", "esr", "log-mel share", "x real time", "R ms", "weights", "compute s")
-    for name in ("trial", "model", *numbers, "state"):
-        table.add_column(name, justify="right" if name in numbers or name == "trial" else "left")
+    for name in ("trial", "mr_stft", "esr", "share", "× RT", "R ms", "weights", "CPU s"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("model", overflow="fold")
     sample_rate = search.sample_rate
     for row in rows[:limit]:
         field = "∞" if row.receptive_field is None else f"{1000 * row.receptive_field / sample_rate:.1f}"
         table.add_row(
             str(row.id),
-            summary(row.config),
             *(_number(row.metrics.get(name)) for name in ("mr_stft", "esr", "log_mel_share")),
             "" if row.realtime_factor is None else f"{row.realtime_factor:.1f}",
             "" if row.parameters is None else field,
             "" if row.parameters is None else f"{row.parameters:,}",
             f"{row.compute_seconds:.1f}",
             Text(row.state, style=STATE_STYLES.get(row.state, "")),
+            summary(row.config),
         )
     return table
 

@@ -1,36 +1,27 @@
 """The command line: every command parses its arguments, makes one library call, and prints."""
 
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-import torch
 import typer
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from datasets.inspect import StoreReport, inspect_store
-from datasets.recordings import ImportReport, import_pair
-from datasets.render import Recipe, render
-from datasets.store import SampleStore
-from fxcore import audio
 from fxcore.errors import FxError, OutputExistsError
-from fxcore.export import FORMATS, load
-from fxcore.generators.track import Track
-from fxcore.yamlfile import load_yaml
-from search.board import board_json, board_table, pareto
-from search.config import SearchSpec
-from search.doctor import examine
-from search.progress import Lines, Progress, Screen
-from search.report import write_report
-from search.searches import Search, launch, open_search
-from search.storage import Storage
+
+if TYPE_CHECKING:  # commands import what they need, so that help and mistakes answer at once
+    from datasets.inspect import StoreReport
+    from datasets.recordings import ImportReport
+    from search.config import SearchSpec
+    from search.progress import Progress
+    from search.searches import Search
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -52,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console()
+console = Console(highlight=False, width=shutil.get_terminal_size((160, 50)).columns)
 
 Root = Annotated[
     Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")
@@ -75,6 +66,11 @@ def generate_command(
 
     Example: `fxsearch generate 4 3 --out dry` writes four tracks of 30 seconds.
     """
+    import numpy as np
+
+    from fxcore import audio
+    from fxcore.generators.track import Track
+
     paths = [out / f"track-{i:03d}.wav" for i in range(tracks)]
     for path in paths:
         if path.exists() and not overwrite:
@@ -82,7 +78,7 @@ def generate_command(
     for i, path in enumerate(paths):
         rng = np.random.default_rng(np.random.SeedSequence([seed, i]))
         audio.write(path, Track(segments=segments).render(sample_rate, rng), sample_rate)
-    console.print(f"{tracks} tracks in {out}", highlight=False)
+    console.print(f"{tracks} tracks in {out}")
 
 
 @app.command("render")
@@ -97,6 +93,11 @@ def render_command(
 
     Example: `fxsearch render examples/recipes/fuzz.yaml --out stores/fuzz`
     """
+    from datasets.inspect import inspect_store
+    from datasets.render import Recipe, render
+    from fxcore.yamlfile import load_yaml
+    from search.storage import Storage
+
     place = Storage(storage).store(out)
     store = render(load_yaml(recipe, Recipe), place, overwrite=overwrite, workers=workers)
     _print_store(place, inspect_store(store))
@@ -121,6 +122,9 @@ def import_command(
 
     Example: `fxsearch import di.wav amp.wav --test di2.wav amp2.wav --out stores/amp`
     """
+    from datasets.recordings import import_pair
+    from search.storage import Storage
+
     place = Storage(storage).store(out)
     report = import_pair(
         dry,
@@ -148,6 +152,10 @@ def inspect_command(
 
     Example: `fxsearch inspect stores/amp --verify`
     """
+    from datasets.inspect import inspect_store
+    from datasets.store import SampleStore
+    from search.storage import Storage
+
     place = Storage(storage).store(store)
     report = inspect_store(SampleStore.open(place), verify=verify)
     if as_json:
@@ -174,12 +182,17 @@ def launch_command(
 
     Example: `fxsearch launch examples/quickstart/search.yaml --set budget.minutes=2`
     """
+    from fxcore.yamlfile import load_yaml
+    from search.board import board_table
+    from search.config import SearchSpec
+    from search.searches import launch
+
     spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={name}"] if name else [])])
     try:
         with _progress(spec) as progress:
             found = launch(spec, storage=storage, address=address, progress=progress)
     except KeyboardInterrupt:
-        console.print(f"interrupted; the same command resumes '{spec.name}'", highlight=False)
+        console.print(f"interrupted; the same command resumes '{spec.name}'")
         raise typer.Exit(EXIT_INTERRUPTED) from None
     rows = found.trials()
     console.print(board_table(found, rows, limit=10))
@@ -200,6 +213,9 @@ def board_command(
 
     Example: `fxsearch board quickstart --pareto`
     """
+    from search.board import board_json, board_table, pareto
+    from search.searches import open_search
+
     search = open_search(name, storage)
 
     def rows() -> list[Any]:
@@ -219,7 +235,7 @@ def export_command(
     name: Name,
     trial: Annotated[int | None, typer.Option(help="A trial's id (default: the best).")] = None,
     kind: Annotated[
-        str, typer.Option("--format", metavar="F", help=f"{', '.join(FORMATS)}, or all that can hold it.")
+        str, typer.Option("--format", metavar="F", help="nam, safetensors, or all that can hold it.")
     ] = "all",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: ROOT/models/NAME.")
@@ -231,8 +247,10 @@ def export_command(
 
     Example: `fxsearch export quickstart --format nam --out plugins`
     """
+    from search.searches import open_search
+
     for path in open_search(name, storage).export(kind, out, trial=trial, overwrite=overwrite):
-        console.print(str(path), highlight=False, soft_wrap=True)
+        console.print(str(path), soft_wrap=True)
 
 
 @app.command("apply")
@@ -250,18 +268,21 @@ def apply_command(
 
     Example: `fxsearch apply runs/models/quickstart/quickstart-3.nam riff.wav amped.wav`
     """
+    import torch
+
+    from fxcore import audio
+    from fxcore.export import load
+
     playable = load(model)
     dry, sample_rate = audio.read(source)
     if target.exists() and not overwrite:
         raise OutputExistsError(target)
     if sample_rate != playable.sample_rate:
-        console.print(
-            f"resampled from {sample_rate} to the model's {playable.sample_rate} Hz", highlight=False
-        )
+        console.print(f"resampled from {sample_rate} to the model's {playable.sample_rate} Hz")
     dry = audio.resample(dry, sample_rate, playable.sample_rate)
     wet = playable.model.predict(torch.from_numpy(dry)[:, None])[:, 0].numpy()
     audio.write(target, wet, playable.sample_rate)
-    console.print(f"{target}: {wet.shape[-1] / playable.sample_rate:.1f} s", highlight=False)
+    console.print(f"{target}: {wet.shape[-1] / playable.sample_rate:.1f} s")
 
 
 @app.command("report")
@@ -275,8 +296,11 @@ def report_command(
 
     Example: `fxsearch report quickstart --out quickstart.html`
     """
+    from search.report import write_report
+    from search.searches import open_search
+
     path = write_report(open_search(name, storage), out, overwrite=overwrite)
-    console.print(str(path), highlight=False, soft_wrap=True)
+    console.print(str(path), soft_wrap=True)
 
 
 @app.command("doctor")
@@ -285,6 +309,9 @@ def doctor_command(storage: Root = None, as_json: AsJson = False) -> None:
 
     Example: `fxsearch doctor`
     """
+    from search.doctor import examine
+    from search.storage import Storage
+
     facts = examine(Storage(storage).root)
     if as_json:
         _print_json(facts)
@@ -307,15 +334,17 @@ def main() -> None:
 
 
 @contextmanager
-def _progress(spec: SearchSpec) -> Iterator[Progress]:
+def _progress(spec: "SearchSpec") -> "Iterator[Progress]":
+    from search.progress import Lines, Screen
+
     if console.is_terminal:
-        with Live(console=console, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
             yield Screen(spec, live)
     else:
         yield Lines(spec, console)
 
 
-def _watch(search: Search, table: Callable[[], RenderableType]) -> None:
+def _watch(search: "Search", table: Callable[[], RenderableType]) -> None:
     with Live(table(), console=console, auto_refresh=False) as live:
         while search.state == "running":
             time.sleep(1.0)
@@ -326,7 +355,7 @@ def _print_json(values: Any) -> None:
     print(json.dumps(values, indent=2))
 
 
-def _print_verdict(search: Search) -> None:
+def _print_verdict(search: "Search") -> None:
     """The thesis' criterion on the test split, and what to do next."""
     best = search.best()
     test = search.test_metrics(best.id)
@@ -336,27 +365,46 @@ def _print_verdict(search: Search) -> None:
         f"{share:.3f} of the dry's ({1 / max(share, 1e-6):.0f} times nearer); ESR {test['esr']:.2g}, "
         f"MR-STFT {test['mr_stft']:.3f}\nnext: fxsearch export {search.name} --out DIR · "
         f"fxsearch report {search.name} --out FILE.html",
-        highlight=False,
+        soft_wrap=True,
     )
 
 
-def _print_import(place: str, report: ImportReport) -> None:
+def _print_import(place: str, report: "ImportReport") -> None:
     seconds = ", ".join(f"{split} {value:.1f} s" for split, value in report.seconds.items())
     console.print(
         f"{place}: {seconds}\nlatency {report.latency_samples} samples, "
         f"{'inverted' if report.polarity < 0 else 'not inverted'}, correlation {report.correlation:.2f}, "
         f"gain {report.gain_db:+.1f} dB",
-        highlight=False,
         soft_wrap=True,
     )
     for warning in report.warnings:
-        console.print(f"warning: {warning}", style="yellow", highlight=False, soft_wrap=True)
+        console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
 
 
-def _print_store(place: str, report: StoreReport) -> None:
-    """Filled in below by the store's report."""
-    console.print(place, highlight=False, soft_wrap=True)
-    console.print(report)
+def _print_store(place: str, report: "StoreReport") -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("split", "seconds", "recordings", "dry peak dBFS", "dry rms", "wet peak dBFS", "wet rms"):
+        table.add_column(name, justify="left" if name == "split" else "right")
+    for split, part in report.splits.items():
+        levels = (part.dry.peak_dbfs, part.dry.rms_dbfs, part.wet.peak_dbfs, part.wet.rms_dbfs)
+        table.add_row(
+            split, f"{part.seconds:.1f}", str(part.recordings), *(_or_dash(v, ".1f") for v in levels)
+        )
+    console.print(f"{place}: {report.source}, {report.sample_rate} Hz", soft_wrap=True)
+    console.print(table)
+    console.print(
+        f"ESR that no linear model gets below {_or_dash(report.linearity_esr, '.2g')}, "
+        f"that no model gets below {_or_dash(report.repeatability_esr, '.2g')}; digest {report.store_digest}",
+        soft_wrap=True,
+    )
+    for problem in report.problems:
+        console.print(problem, style="red", soft_wrap=True)
+    if report.verified and not report.problems:
+        console.print(f"{report.shards} shards verified")
+
+
+def _or_dash(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
 
 
 if __name__ == "__main__":

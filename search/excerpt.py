@@ -1,4 +1,4 @@
-"""The part of a test split that a report plays and draws: where it lies, how it is played, what to look at."""
+"""The part of a test split that a report plays and draws: where it lies, its players, places to look at."""
 
 import base64
 import io
@@ -60,9 +60,10 @@ def find_places(wet: Signal, sample_rate: int) -> Places:
     quiet = int(audible[np.argsort(level[audible])[len(audible) // 10]])
     rise = level[PLACE_FRAMES:] - level[:-PLACE_FRAMES]  # of the 30 ms after a frame over those before it
     onset = int(rise.argmax()) + PLACE_FRAMES if len(rise) else 0
-    last = wet.shape[-1] - length
-    transient = min(max(onset - PLACE_FRAMES // 3, 0) * frame, last)
-    return Places(transient, quiet * frame, loud * frame, length)
+    last = max(wet.shape[-1] - length, 0)
+    before_onset = max(onset - PLACE_FRAMES // 3, 0)
+    transient, quiet, loud = (min(start * frame, last) for start in (before_onset, quiet, loud))
+    return Places(transient, quiet, loud, length)
 
 
 def rms(signal: Signal) -> float:

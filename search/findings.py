@@ -4,7 +4,7 @@ The verdict is the criterion of McCool (2018): a model succeeds where its output
 than the dry is, which is to say than a model that does nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,6 +22,14 @@ from search.config import SearchSpec
 from search.searches import Search
 from search.study import TrialRow
 
+TITLES = {
+    "mr_stft": "MR-STFT",
+    "esr": "ESR",
+    "esr_pre": "ESR, pre-emphasised",
+    "log_mel": "log-mel distance",
+    "log_mel_share": "log-mel share",
+}
+JUDGES = ("log_mel", "esr", "mr_stft")  # what the verdict goes by
 SHORTEST_STRETCH_SECONDS = 0.1
 MOST_STRETCHES = 240
 SILENCE_DB = -60.0  # below the loudest stretch, where a ratio of energies says nothing
@@ -78,7 +86,7 @@ def gather(search: Search, top: int) -> Findings:
 def esr_over_time(
     wets: Sequence[Signal], preds: Sequence[Signal], sample_rate: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Middle in seconds and ESR of each stretch of recordings laid end to end; NaN where the wet is silent."""
+    """Middle (s) and ESR of each stretch of recordings laid end to end; NaN where the wet is silent."""
     wet, pred = (np.concatenate(signals, axis=-1)[0].astype(np.float64) for signals in (wets, preds))
     stretch = max(round(SHORTEST_STRETCH_SECONDS * sample_rate), -(-len(wet) // MOST_STRETCHES))
     starts = np.arange(0, len(wet), stretch)
@@ -90,6 +98,36 @@ def esr_over_time(
     return (starts + stretch / 2) / sample_rate, esr
 
 
+def nearer(dry: Mapping[str, float], model: Mapping[str, float]) -> dict[str, float]:
+    """How many times nearer to the wet the model is than the dry, by each of the judges."""
+    return {name: dry[name] / max(model[name], 1e-9) for name in JUDGES}
+
+
+def verdict(trial: int, factors: Mapping[str, float]) -> str:
+    """One sentence.
+
+    >>> verdict(3, {"esr": 12.3, "mr_stft": 0.8})
+    'Partly: trial 3 is nearer to the wet than the dry is, 12 times by ESR, but not by MR-STFT (0.80 times).'
+    """
+    passed = [f"{times(factor)} times by {TITLES[name]}" for name, factor in factors.items() if factor > 1]
+    missed = [f"by {TITLES[name]} ({times(factor)} times)" for name, factor in factors.items() if factor <= 1]
+    if not passed:
+        return f"No: trial {trial} is no nearer to the wet than the dry is, neither {_listed(missed, 'nor')}."
+    start = f"trial {trial} is nearer to the wet than the dry is, "
+    if not missed:
+        return f"Yes: {start}{_listed(passed)}."
+    return f"Partly: {start}{_listed(passed)}, but not {_listed(missed, 'or')}."
+
+
+def times(factor: float) -> str:
+    """A factor in as few digits as tell it.
+
+    >>> times(0.8), times(5.04), times(1234.0)
+    ('0.80', '5.0', '1,234')
+    """
+    return f"{factor:.2f}" if factor < 1 else f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
+
+
 def _settled(signal: Signal) -> Signal:
     """The part of a recording (1, T) that `evaluate` judges."""
     return signal[:, min(SETTLE_SAMPLES, signal.shape[-1] // 4) :]
@@ -97,3 +135,9 @@ def _settled(signal: Signal) -> Signal:
 
 def _tensor(signal: Signal) -> Tensor:
     return torch.as_tensor(signal)[None]  # (1, T) to (B, 1, T)
+
+
+def _listed(texts: Sequence[str], last_word: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    *first, last = texts
+    return f"{', '.join(first)} {last_word} {last}" if first else last

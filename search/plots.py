@@ -66,10 +66,14 @@ def training_curves(curves: Sequence[Curve], objective: str) -> Figure:
     """Objective against compute time, the first curve (the best trial's) in bold."""
     figure, axes = _panel(HALF, "compute time (s)", objective)
     for i, curve in reversed(list(enumerate(curves))):
-        style = {"linewidth": 2.4, "alpha": 1.0} if i == 0 else {"linewidth": 0.9, "alpha": 0.6}
-        marker = "o" if i == 0 or len(curve.values) == 1 else None
         axes.plot(
-            curve.compute_seconds, curve.values, color=curve.colour, marker=marker, markersize=3.2, **style
+            curve.compute_seconds,
+            curve.values,
+            color=curve.colour,
+            linewidth=2.4 if i == 0 else 0.9,
+            alpha=1.0 if i == 0 else 0.6,
+            marker="o" if i == 0 or len(curve.values) == 1 else None,
+            markersize=3.2,
         )
     axes.set_xlim(left=0)
     _log_scale(axes, "y", [value for curve in curves for value in curve.values])
@@ -88,9 +92,16 @@ def quality_and_speed(points: Sequence[Point], objective: str) -> Figure:
             point.realtime_factor, point.objective, s=26, facecolor=face, edgecolor=point.colour, zorder=2
         )
     for point in front:
-        at = (point.realtime_factor, point.objective)
-        offset = {"xytext": (-3, -4), "textcoords": "offset points", "ha": "right", "va": "top"}
-        axes.annotate(str(point.trial), at, **offset, fontsize=FONT_POINTS, color=INK)
+        axes.annotate(
+            str(point.trial),
+            (point.realtime_factor, point.objective),
+            xytext=(-3, -4),
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=FONT_POINTS,
+            color=INK,
+        )
     axes.margins(x=0.1, y=0.1)
     _log_scale(axes, "x", [p.realtime_factor for p in points])
     _log_scale(axes, "y", [p.objective for p in points])
@@ -128,8 +139,9 @@ def mel_panel(
     axes.grid(visible=False)
     bar = figure.colorbar(image, ax=axes, pad=0.02, aspect=30)
     bar.ax.yaxis.set_major_locator(MaxNLocator(4))
-    bar.outline.set_visible(False)  # type: ignore[operator]  # a Spine, whatever matplotlib's stubs say
-    bar.solids.set_rasterized(True)
+    bar.outline.set_visible(False)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
     bar.ax.tick_params(length=0, colors=MUTED, labelsize=FONT_POINTS)
     bar.set_label("dB", color=INK, fontsize=FONT_POINTS, rotation=0, labelpad=4)
     return figure
@@ -173,7 +185,9 @@ def svg(figure: Figure, label: str) -> str:
             metadata={"Date": None, "Creator": None, "Format": None, "Type": None},
         )
     text = buffer.getvalue()
-    text = re.sub(r'<g id="[^"]*">', "<g>", text[text.index("<svg") :])  # else ids repeat on a page
+    text = text[text.index("<svg") :]
+    text = re.sub(r'<g id="[^"]*"', "<g", text)  # on a page with many plots, ids would repeat
+    text = re.sub(r"<style.*?</style>", "", text)  # and would rule the whole page
     for colour, variable in VARIABLES.items():
         text = text.replace(colour, f"var({variable})")
     return re.sub(

@@ -104,8 +104,8 @@ class Screen(Progress):
         best = (
             f"best {spec.objective} {self._best[0]:.4g}: {self._best[1]}" if self._best else "no report yet"
         )
-        parts = [Text(head, style="bold"), table, Text(best, style="green")]
-        self.live.update(Group(*parts, *([Text(self._note, style="yellow")] if self._note else [])))
+        lines = Text(best, style="green"), Text(self._note, style="yellow")
+        self.live.update(Group(Text(head, style="bold"), table, *lines), refresh=True)
 
 
 def summary(config: Mapping[str, Any]) -> str:

@@ -4,7 +4,7 @@ The same search gives the same file.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import cycle
 from pathlib import Path
 from typing import NamedTuple
@@ -25,18 +25,10 @@ from search import plots
 from search.board import pareto
 from search.config import SearchSpec
 from search.excerpt import Excerpt, find_excerpt, find_places, matched, player_source, playing_gain, rms
-from search.findings import Findings, Judged, esr_over_time, gather
+from search.findings import TITLES, Findings, Judged, esr_over_time, gather, nearer, times, verdict
 from search.progress import summary
 from search.searches import Search
 
-TITLES = {
-    "mr_stft": "MR-STFT",
-    "esr": "ESR",
-    "esr_pre": "ESR, pre-emphasised",
-    "log_mel": "log-mel distance",
-    "log_mel_share": "log-mel share",
-}
-JUDGES = ("log_mel", "esr", "mr_stft")  # what the verdict goes by
 SHOWN_ROWS = 20
 COLOUR_RANGE_DB = 70.0
 LEAST_DIFFERENCE_DB = 3.0
@@ -82,15 +74,17 @@ def render(findings: Findings) -> str:
     )
     environment.filters |= {"number": number, "times": times, "summary": summary}
     spec, best = findings.spec, findings.best[0]
+    factors = nearer(findings.dry_metrics, best.metrics)
     excerpt = find_excerpt(findings.recordings, findings.store.sample_rate)
     families = sorted({row.family for row in findings.rows})
     colours = dict(zip(families, cycle(plots.FAMILY_COLOURS), strict=False))
     return environment.get_template("report.html").render(
         findings=findings,
         spec=spec,
-        verdict=verdict(best.row.id, nearer(findings.dry_metrics, best.metrics)),
-        nearer=nearer(findings.dry_metrics, best.metrics),
+        verdict=verdict(best.row.id, factors),
+        factors=factors,
         title=title,
+        titles=TITLES,
         metrics=list(dict.fromkeys([spec.objective, "mr_stft", "esr", "log_mel_share"])),
         shown_rows=SHOWN_ROWS,
         states=Counter(row.state for row in findings.rows),
@@ -102,27 +96,6 @@ def render(findings: Findings) -> str:
         speed=_speed(findings, colours),
         spec_yaml=spec_yaml(spec),
     )
-
-
-def nearer(dry: dict[str, float], model: dict[str, float]) -> dict[str, float]:
-    """How many times nearer to the wet the model is than the dry, by each of the judges."""
-    return {name: dry[name] / max(model[name], 1e-9) for name in JUDGES}
-
-
-def verdict(trial: int, factors: Mapping[str, float]) -> str:
-    """One sentence.
-
-    >>> verdict(3, {"esr": 12.3, "mr_stft": 0.8})
-    'Partly: trial 3 is nearer to the wet than the dry is, 12 times by ESR, but not by MR-STFT (0.80 times).'
-    """
-    passed = [f"{times(factor)} times by {TITLES[name]}" for name, factor in factors.items() if factor > 1]
-    missed = [f"by {TITLES[name]} ({times(factor)} times)" for name, factor in factors.items() if factor <= 1]
-    if not passed:
-        return f"No: trial {trial} is no nearer to the wet than the dry is, neither {_listed(missed, 'nor')}."
-    start = f"trial {trial} is nearer to the wet than the dry is, "
-    if not missed:
-        return f"Yes: {start}{_listed(passed)}."
-    return f"Partly: {start}{_listed(passed)}, but not {_listed(missed, 'or')}."
 
 
 def spec_yaml(spec: SearchSpec) -> str:
@@ -145,15 +118,6 @@ def number(value: float | None) -> str:
     return f"{value:#.3g}" if value >= 1e-3 or value == 0 else f"{value:.1e}"
 
 
-def times(factor: float) -> str:
-    """A factor in as few digits as tell it.
-
-    >>> times(0.8), times(5.04), times(1234.0)
-    ('0.80', '5.0', '1,234')
-    """
-    return f"{factor:.2f}" if factor < 1 else f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
-
-
 def title(metric: str) -> str:
     """A metric's name for people, with its unit."""
     unit = METRICS[metric].unit
@@ -162,7 +126,8 @@ def title(metric: str) -> str:
 
 def _players(findings: Findings, excerpt: Excerpt) -> list[Player]:
     """Dry and wet, then pred and residual of each of the best; dry and preds at the wet's level."""
-    dry, wet = (excerpt.cut([r[i] for r in findings.recordings]) for i in (1, 2))
+    dry = excerpt.cut([r.dry for r in findings.recordings])
+    wet = excerpt.cut([r.wet for r in findings.recordings])
     sounds = [("Dry", "what goes into the gear", matched(dry, wet)), ("Wet", "what comes out of it", wet)]
     for judged in findings.best:
         pred = excerpt.cut(judged.preds)
@@ -246,9 +211,3 @@ def _speed(findings: Findings, colours: Mapping[str, str]) -> Markup:
 
 def _svg(figure: Figure, label: str) -> Markup:
     return Markup(plots.svg(figure, label))
-
-
-def _listed(texts: Sequence[str], last_word: str = "and") -> str:
-    """`a`, `a and b`, `a, b and c`."""
-    *first, last = texts
-    return f"{', '.join(first)} {last_word} {last}" if first else last

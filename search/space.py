@@ -34,7 +34,7 @@ class Numbers:
     def integral(self) -> bool:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
-    def nearest(self, value: Any) -> Value:
+    def nearest(self, value: int | float) -> Value:
         """The value, moved into the range."""
         return min(max(value, self.low), self.high)
 

@@ -219,7 +219,8 @@ def _sampler(seed: int) -> optuna.samplers.BaseSampler:
 
 def _suggest(trial: optuna.Trial, name: str, dimension: Dimension) -> Value:
     if isinstance(dimension, Choice):
-        return trial.suggest_categorical(name, dimension.values)
+        chosen = trial.suggest_categorical(name, dimension.values)
+        return dimension.nearest(chosen)
     if dimension.integral:
         return trial.suggest_int(name, int(dimension.low), int(dimension.high), log=dimension.log)
     return trial.suggest_float(name, dimension.low, dimension.high, log=dimension.log)

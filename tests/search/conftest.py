@@ -9,7 +9,7 @@ from search import Search, SearchSpec, launch
 
 RECIPE = {
     "sample_rate": 8000,
-    "effect": "fuzz",
+    "effect": {"kind": "fuzz", "tone_hz": 3000.0},
     "track": {"segments": 1, "segment_seconds": 2.0},
     "splits": {"train": 2},
 }

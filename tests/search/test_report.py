@@ -1,0 +1,154 @@
+"""The report of a real search: complete in one file, true to what was measured, the same every time."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from fxcore.errors import OutputExistsError, SearchError
+from search import Search, SearchSpec
+from search.excerpt import find_excerpt
+from search.findings import Findings, gather
+from search.report import number, render, spec_yaml, write_report
+from search.storage import Storage
+from search.study import Study
+
+TOP = 2
+
+
+@pytest.fixture(scope="module")
+def findings(tiny_search: Search) -> Findings:
+    return gather(tiny_search, TOP)
+
+
+@pytest.fixture(scope="module")
+def page(findings: Findings) -> str:
+    return render(findings)
+
+
+def players(page: str) -> list[np.ndarray]:
+    """Samples (T,) of every player, in the page's order."""
+    sources = re.findall(r'<audio controls preload="metadata" src="data:audio/flac;base64,([^"]*)"', page)
+    return [soundfile.read(io.BytesIO(base64.b64decode(source)))[0] for source in sources]
+
+
+def test_the_page_needs_no_network_and_no_script(page):
+    assert "http" not in page
+    assert "<script" not in page
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+
+
+def test_the_same_search_gives_the_same_page(tiny_search, page, tmp_path):
+    path = write_report(tiny_search, tmp_path / "new" / "report.html", top=TOP)
+    assert path.read_text(encoding="utf-8") == page
+
+
+def test_an_existing_file_is_kept_unless_overwritten(tiny_search, tmp_path):
+    out = tmp_path / "report.html"
+    out.write_text("mine")
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write_report(tiny_search, out)
+    assert out.read_text() == "mine"
+    write_report(tiny_search, out, top=1, overwrite=True)
+    assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_a_search_without_a_model_is_refused_and_nothing_written(tmp_path):
+    spec = SearchSpec.from_dict(
+        {"name": "new", "data": "s", "budget": {"trial_steps": 1}, "families": {"lstm": None}}
+    )
+    folder = Storage(tmp_path).search("new")
+    folder.mkdir(parents=True)
+    Study.create(folder / "study.db", spec, "digest", 8000)
+    with pytest.raises(SearchError, match="no trained model yet"):
+        write_report(Search("new", Storage(tmp_path)), tmp_path / "report.html")
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_the_best_trials_are_those_of_the_board_with_their_test_metrics(tiny_search, findings):
+    assert [j.row.id for j in findings.best] == [row.id for row in tiny_search.trials()[:TOP]]
+    for judged in findings.best:
+        assert judged.metrics == tiny_search.test_metrics(judged.row.id)
+
+
+def test_the_factors_are_the_dry_metrics_over_the_models(findings, page):
+    model, dry = findings.best[0].metrics, findings.dry_metrics
+    assert dry["log_mel_share"] == pytest.approx(1.0)
+    assert (
+        f"{1 / model['log_mel_share']:.2f} times" in page or f"{1 / model['log_mel_share']:.1f} times" in page
+    )
+    assert f"dry {number(dry['esr'])} → model {number(model['esr'])}" in page
+
+
+def test_preds_and_recordings_are_what_the_test_metrics_judge(findings):
+    for judged in findings.best:
+        wet = np.concatenate([r.wet for r in findings.recordings], axis=1).astype(np.float64)
+        pred = np.concatenate(judged.preds, axis=1)
+        assert np.sum((wet - pred) ** 2) / np.sum(wet**2) == pytest.approx(judged.metrics["esr"], rel=1e-4)
+
+
+def test_dry_and_preds_play_at_the_wets_level_and_residuals_at_their_own(findings, page):
+    dry, wet, *others = players(page)
+    assert len(others) == 2 * TOP
+    level = np.sqrt(np.mean(wet**2))
+    assert np.sqrt(np.mean(dry**2)) == pytest.approx(level, rel=1e-2)
+    excerpt = find_excerpt(findings.recordings, findings.store.sample_rate)
+    true_wet = excerpt.cut([r.wet for r in findings.recordings])[0]
+    for judged, pred, residual in zip(findings.best, others[::2], others[1::2], strict=True):
+        assert np.sqrt(np.mean(pred**2)) == pytest.approx(level, rel=1e-2)
+        true_residual = true_wet - excerpt.cut(judged.preds)[0]
+        np.testing.assert_allclose(residual / level, true_residual / np.sqrt(np.mean(true_wet**2)), atol=1e-3)
+
+
+def test_every_plot_has_a_caption_and_axes_with_units(page):
+    figures = re.findall(r"<figure>.*?</figure>", page, flags=re.DOTALL)
+    assert all("<figcaption>" in figure for figure in figures)
+    plots = re.findall(r"<svg .*?</svg>", page, flags=re.DOTALL)
+    assert len(plots) == TOP * (1 + 4 + 3) + 2
+    text = " ".join(re.findall(r"<text[^>]*>([^<]*)</text>", " ".join(plots)))
+    for label in ("compute time (s)", "playing speed (times real time)", "frequency (Hz)", "time (s)", "dB"):
+        assert label in text
+
+
+def test_twenty_trials_are_shown_and_the_rest_counted(findings):
+    rows = [findings.rows[0].model_copy(update={"id": i}) for i in range(25)]
+    page = render(findings._replace(rows=rows, reports=dict.fromkeys(range(25), findings.reports[0])))
+    board = page[page.index("Leaderboard") : page.index("Listen")]
+    assert board.count("<tr") == 1 + 20
+    assert "5 more trials are not shown" in board
+
+
+def test_a_trial_that_failed_before_its_first_report_has_a_row(findings):
+    nothing = {"metrics": {}, "parameters": None, "receptive_field": None, "realtime_factor": None}
+    failed = findings.rows[-1].model_copy(
+        update={**nothing, "id": 99, "state": "failed", "reason": "no <memory>"}
+    )
+    page = render(findings._replace(rows=[*findings.rows, failed], reports={**findings.reports, 99: []}))
+    assert 'title="no &lt;memory&gt;">failed</td>' in page
+
+
+def test_names_are_escaped(findings):
+    store = findings.store.model_copy(update={"source": "<script>alert(1)</script>"})
+    page = render(findings._replace(store=store))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_the_yaml_at_the_end_is_the_search(tiny_search, page):
+    text = spec_yaml(tiny_search.spec)
+    assert SearchSpec.from_dict(yaml.safe_load(text)) == tiny_search.spec
+    assert f"<pre>{text}</pre>" in page
+    assert f"fxsearch export tiny --trial {tiny_search.best().id}" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "–"), (0.0, "0.00"), (0.05, "0.0500"), (12.34, "12.3"), (1234.5, "1,234"), (1.2e-5, "1.2e-05")],
+)
+def test_numbers_have_three_significant_digits(value, text):
+    assert number(value) == text

@@ -1,0 +1,40 @@
+"""The direction of imports: fxcore <- datasets <- search, and Ray only where trials are spread."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+IMPORT_ALL = """
+import importlib, json, logging, pkgutil, sys
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    if module.name not in sys.argv[2:]:
+        importlib.import_module(module.name)
+loaded = sorted({name.partition(".")[0] for name in sys.modules})
+print(json.dumps({"loaded": loaded, "handlers": len(logging.getLogger().handlers)}))
+"""
+ENGINES = {"ray", "optuna"}
+HOUSE = {"fxcore", "datasets", "search"}
+
+
+@pytest.mark.parametrize(
+    ("package", "skipped", "absent"),
+    [
+        ("fxcore", [], {*ENGINES, "pyarrow", "pandas", "pedalboard", "datasets", "search"}),
+        ("datasets", [], {*ENGINES, "pandas", "search"}),
+        ("search", ["search.engine.ray_tune"], {"ray"}),
+    ],
+)
+def test_importing_every_module_loads_nothing_from_above(
+    package: str, skipped: list[str], absent: set[str]
+) -> None:
+    command = [sys.executable, "-c", IMPORT_ALL, package, *skipped]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)  # and nothing else was printed
+    assert absent.isdisjoint(found["loaded"])
+    assert package in found["loaded"]
+    assert HOUSE - absent <= {*found["loaded"], *absent} | HOUSE
+    assert found["handlers"] == 0
