@@ -123,7 +123,10 @@ def _rendered(recipe: Recipe, workers: int) -> Iterator[Iterator[Shard]]:
     if workers <= 1:
         yield map(make, range(recipe.tracks))
         return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    # A server that imports once and holds no thread of ours: plain forks may inherit a locked mutex.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    pool = ProcessPoolExecutor(workers, mp_context=context)
     try:
         yield pool.map(make, range(recipe.tracks))
     finally:

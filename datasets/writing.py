@@ -71,7 +71,7 @@ def writing(uri: str | Path, *, overwrite: bool = False) -> Iterator[StoreWriter
 
 def _check_free(place: Folder, overwrite: bool) -> None:
     if place.local is not None and place.local.is_file():
-        raise OutputExistsError(place.uri)
+        raise StoreError(f"a store is a folder; {place.uri} is a file; give another place")
     files = place.files()
     if files and not overwrite:
         raise OutputExistsError(place.uri)

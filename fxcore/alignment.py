@@ -167,7 +167,7 @@ def _first_arrival(pair: _Correlation, peak: int) -> int:
         tested = lag
         direct = np.arange(lag, min(lag + LOOK_BACK // 2, peak - LOOK_BACK))
         if _shares(pair, np.concatenate([_lags_around(peak), direct]))[-len(direct) :].sum() >= 0.02:
-            return lag
+            return lag + int(np.argmax(np.abs(pair.whitened[direct + pair.reach])))
     return peak
 
 
@@ -176,7 +176,7 @@ def _by_waveform(pair: _Correlation, peak: int, sample_rate: int) -> Alignment:
     shares = _shares(pair, _lags_around(peak))[::-1]  # the earliest lag first
     explained = min(float(shares.sum()), 1.0)
     lost = np.cumsum(shares - shares[: LOOK_BACK // 2].mean())  # to a FIR that starts after this lag
-    limit = min(0.02 * (1 - explained), 0.1 * explained) + 0.002 * explained
+    limit = min(0.02 * (1 - explained), 0.1 * explained) + 0.0005 * explained
     onset = min(int(np.argmax(lost > limit)) - LOOK_BACK, 0) + peak
     strongest, polarity = _strongest_tap(pair, peak)
     rise_ms = min(max(strongest - onset, 0) / sample_rate * 1000, 1.0)

@@ -1,6 +1,7 @@
 """The command line: every command parses its arguments, makes one library call, and prints."""
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -324,6 +325,7 @@ def doctor_command(storage: Root = None, as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # short blocks: more threads on a busy machine cost 20-fold
     try:
         app()
     except FxError as error:

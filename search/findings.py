@@ -17,7 +17,7 @@ from fxcore.audio import Recording, Signal
 from fxcore.errors import SearchError
 from fxcore.metrics import measure
 from fxcore.training import Report
-from fxcore.training.evaluate import SETTLE_SAMPLES
+from fxcore.training.evaluate import settle_samples
 from search.config import SearchSpec
 from search.searches import Search
 from search.study import TrialRow
@@ -32,7 +32,7 @@ TITLES = {
 JUDGES = ("log_mel", "esr", "mr_stft")  # what the verdict goes by
 SHORTEST_STRETCH_SECONDS = 0.1
 MOST_STRETCHES = 240
-SILENCE_DB = -60.0  # below the loudest stretch, where a ratio of energies says nothing
+SILENCE_DB = -50.0  # below the loudest stretch, where a ratio of energies says nothing
 
 
 class Judged(NamedTuple):
@@ -130,7 +130,7 @@ def times(factor: float) -> str:
 
 def _settled(signal: Signal) -> Signal:
     """The part of a recording (1, T) that `evaluate` judges."""
-    return signal[:, min(SETTLE_SAMPLES, signal.shape[-1] // 4) :]
+    return signal[:, settle_samples(signal.shape[-1]) :]
 
 
 def _tensor(signal: Signal) -> Tensor:

@@ -143,7 +143,7 @@ def mel_panel(
     if bar.solids is not None:
         bar.solids.set_rasterized(True)
     bar.ax.tick_params(length=0, colors=MUTED, labelsize=FONT_POINTS)
-    bar.set_label("dB", color=INK, fontsize=FONT_POINTS, rotation=0, labelpad=4)
+    bar.ax.set_title("dB", fontsize=FONT_POINTS, color=INK)
     return figure
 
 

@@ -104,7 +104,7 @@ class Search:
         if known is None:
             playable = self.playable(trial)
             known = evaluate(playable.model, to_device(self.recordings("test")), playable.sample_rate)
-            if self.state != "running":  # only the driving process writes to the study of a running one
+            if self.study.complete and not is_driven(self.folder):  # else the trial may still go on
                 self.study.record_test(trial, known)
         return known
 

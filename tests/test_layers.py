@@ -16,7 +16,6 @@ loaded = sorted({name.partition(".")[0] for name in sys.modules})
 print(json.dumps({"loaded": loaded, "handlers": len(logging.getLogger().handlers)}))
 """
 ENGINES = {"ray", "optuna"}
-HOUSE = {"fxcore", "datasets", "search"}
 
 
 @pytest.mark.parametrize(
@@ -36,5 +35,4 @@ def test_importing_every_module_loads_nothing_from_above(
     found = json.loads(done.stdout)  # and nothing else was printed
     assert absent.isdisjoint(found["loaded"])
     assert package in found["loaded"]
-    assert HOUSE - absent <= {*found["loaded"], *absent} | HOUSE
     assert found["handlers"] == 0

@@ -30,11 +30,16 @@ def to_device(recordings: Sequence[Recording], device: torch.device | str = "cpu
     return [Pair(tensor(r.dry), tensor(r.wet)) for r in recordings]
 
 
+def settle_samples(length: int) -> int:
+    """How much of a recording of `length` samples is heard but not judged."""
+    return min(SETTLE_SAMPLES, length // 4)
+
+
 def evaluate(model: EffectModel, pairs: Sequence[Pair], sample_rate: int) -> dict[str, float]:
     """Every metric over all pairs, sums divided once; each is played after silence."""
 
     def judged(pair: Pair) -> tuple[Tensor, Tensor, Tensor]:
-        settle = min(SETTLE_SAMPLES, pair.dry.shape[-1] // 4)
+        settle = settle_samples(pair.dry.shape[-1])
         pred = model.predict(pair.dry)
         return pair.dry[..., settle:], pair.wet[..., settle:], pred[..., settle:]
 

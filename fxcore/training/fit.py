@@ -23,7 +23,7 @@ from fxcore.audio import Recording, Signal
 from fxcore.metrics import METRICS
 from fxcore.models import EffectModel, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
-from fxcore.training.evaluate import evaluate, to_device
+from fxcore.training.evaluate import Pair, evaluate, to_device
 from fxcore.training.windows import Windows
 
 
@@ -112,6 +112,7 @@ class Fit:
         self.last: Report | None = None
         self.best_weights: dict[str, Tensor] = {}
         self._step = 0
+        self._warm_up()
         self._clock_zero = _clock(model)
         if resume is None:
             model.set_scale(_deviation(r.dry for r in data.train), _deviation(r.wet for r in data.train))
@@ -160,6 +161,11 @@ class Fit:
             optimiser=deepcopy(self.optimiser.state_dict()),
             rng=self.rng.get_state(),
         )
+
+    def _warm_up(self) -> None:
+        """Evaluate one sample: what metrics load once a process is not for its first trial to pay."""
+        first = [Pair(pair.dry[..., :1], pair.wet[..., :1]) for pair in self._validation[:1]]
+        evaluate(self.model, first, self.data.sample_rate)
 
     def _restore(self, progress: Progress) -> None:
         self.model.load_state_dict(progress.weights)

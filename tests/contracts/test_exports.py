@@ -208,7 +208,7 @@ def test_a_file_that_sounds_different_is_refused_and_removed(
 
 
 def test_an_unknown_format_is_told_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="unknown format 'nan'; did you mean 'nam'?"):
+    with pytest.raises(ExportError, match=r"unknown format 'nan'; did you mean 'nam'\?"):
         export(playable(MODELS[0]), "nan", tmp_path / "model.nan")
 
 

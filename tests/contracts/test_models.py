@@ -159,7 +159,9 @@ def test_decode_gives_audio(family: str, output: str) -> None:
 def test_decode_of_the_wildest_raw_outputs_stays_within_full_scale(family: str, output: str) -> None:
     if output in FULL_SCALE_OUTPUTS:
         model = model_of(family, output)
-        raw = 100 * torch.randn(1, model.spec.output.channels, 500, generator=torch.Generator().manual_seed(0))
+        raw = 100 * torch.randn(
+            1, model.spec.output.channels, 500, generator=torch.Generator().manual_seed(0)
+        )
         assert model.decode(raw).abs().max() <= 1.0
 
 

@@ -78,7 +78,7 @@ def test_an_unknown_extension_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_flac_refuses_what_it_would_clip_and_leaves_nothing(tmp_path: Path) -> None:
-    with pytest.raises(AudioError, match="write a .wav instead"):
+    with pytest.raises(AudioError, match=r"write a \.wav instead"):
         audio.write(tmp_path / "a.flac", noise(10) * 3, RATE)
     assert list(tmp_path.iterdir()) == []
 

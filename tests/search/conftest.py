@@ -1,4 +1,4 @@
-"""A real search, run once: two families on a second of fuzz."""
+"""A real search, run once: three trials of two families on a few seconds of fuzz."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ RECIPE = {
 SPEC = {
     "name": "tiny",
     "data": "stores/fuzz",
-    "budget": {"trials": 4, "trial_steps": 40},
+    "budget": {"trials": 3, "trial_steps": 40},
     "families": {"lstm": {"hidden": [4, 8]}, "conv": {"layers": [2, 3], "window": [16, 64], "channels": 4}},
     "training": {"batch": 2, "block_samples": 256, "blocks": 1},
 }

@@ -92,7 +92,8 @@ def play_wavenet(document: dict[str, Any], dry: Array) -> Array:
     head, offset, head_scale = reader.take(channels), reader.take(1), reader.take(1)
     assert reader.weights.size == 0
     assert head_scale[0] == pytest.approx(document["config"]["head_scale"])
-    return head_scale[0] * (head @ summed + offset[0])
+    wet: Array = head_scale[0] * (head @ summed + offset[0])
+    return wet
 
 
 @pytest.mark.parametrize(
@@ -154,7 +155,7 @@ def test_two_fields_that_changed_places_are_refused(
     fields = document["config"]["layers"][0] if "layers" in document["config"] else document["config"]
     fields[first], fields[second] = fields[second], fields[first]
     path.write_text(json.dumps(document))
-    with pytest.raises(ExportError, match="'weights' (has|ends after)"):
+    with pytest.raises(ExportError, match=r"'weights' (has|ends after)"):
         load(path)
 
 
@@ -172,7 +173,12 @@ ARRAY = ("config", "layers", 0)
         (LSTM, ("weights", 3), math.nan, "hold NaN or infinite values"),
         (LSTM, ("weights", 3), 1e300, "hold NaN or infinite values"),
         (LSTM, ("config",), [4, 2], "'config' must hold fields"),
-        (LSTM, ("config", "hidden_size"), "missing", "'hidden_size' must be a whole number from 1 on; got None"),
+        (
+            LSTM,
+            ("config", "hidden_size"),
+            "missing",
+            "'hidden_size' must be a whole number from 1 on; got None",
+        ),
         (LSTM, ("config", "num_layers"), 0, "'num_layers' must be a whole number from 1 on; got 0"),
         (LSTM, ("config", "num_layers"), 1.5, "'num_layers' must be a whole number"),
         (LSTM, ("config", "input_size"), 2, "'input_size' must be 1 to be read here; got 2"),
@@ -187,8 +193,18 @@ ARRAY = ("config", "layers", 0)
         (WAVENET, (*ARRAY, "channels"), 4, "'weights' ends after"),
         (WAVENET, (*ARRAY, "gated"), False, "'weights' has"),
         (WAVENET, (*ARRAY, "kernel_size"), "missing", "'kernel_size' must be a whole number from 1 on"),
-        (WAVENET, (*ARRAY, "dilations"), [1, 2, 4, 8, 3], "dilations .* are not read here; doubling cycles are"),
-        (WAVENET, (*ARRAY, "dilations"), [2, 1, 2, 1, 2], "dilations .* are not read here; doubling cycles are"),
+        (
+            WAVENET,
+            (*ARRAY, "dilations"),
+            [1, 2, 4, 8, 3],
+            "dilations .* are not read here; doubling cycles are",
+        ),
+        (
+            WAVENET,
+            (*ARRAY, "dilations"),
+            [2, 1, 2, 1, 2],
+            "dilations .* are not read here; doubling cycles are",
+        ),
         (WAVENET, (*ARRAY, "dilations"), [1, 2, -4, 8, 1], "'dilations' must be a list of numbers from 1 on"),
         (WAVENET, (*ARRAY, "dilations"), "missing", "'dilations' must be a list of numbers from 1 on"),
     ],

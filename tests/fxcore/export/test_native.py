@@ -51,7 +51,9 @@ def test_an_unknown_family_is_refused(exported: Path) -> None:
     tensors, values = read_tensors(exported)
     values["model"]["kind"] = "convv"
     write_tensors(exported, tensors, values)
-    with pytest.raises(ExportError, match="does not hold a model: unknown family 'convv'; did you mean 'conv'"):
+    with pytest.raises(
+        ExportError, match="does not hold a model: unknown family 'convv'; did you mean 'conv'"
+    ):
         load(exported)
 
 
@@ -66,12 +68,14 @@ def test_the_checkpoint_of_a_trial_plays_its_best_weights(tmp_path: Path) -> Non
     recording = Recording("r", dry, -dry)
     data = TrainingData([recording], [recording], 48_000)
     training = TrainingSpec(block_samples=256)
-    run = Fit(model_of(kind="conv", layers=2, window=9), data, Budget(steps=6, reports=2), seed=0, training=training)
-    for report in run:
-        save_progress(tmp_path / "trial.safetensors", run.progress(), "trial")
+    run = Fit(
+        model_of(kind="conv", layers=2, window=9), data, Budget(steps=6, reports=2), seed=0, training=training
+    )
+    *_, last = run
+    save_progress(tmp_path / "trial.safetensors", run.progress(), "trial")
     read = load(tmp_path / "trial.safetensors")
     assert read.sample_rate == 48_000
-    assert read.facts["validation"] == report.best
+    assert read.facts["validation"] == last.best
     best = model_of(kind="conv", layers=2, window=9)
     best.load_state_dict(run.best_weights)
     probe = torch.from_numpy(dry)[None]

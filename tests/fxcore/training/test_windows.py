@@ -36,7 +36,9 @@ def test_windows_never_cross_from_one_recording_to_the_next() -> None:
 
 
 @pytest.mark.parametrize(
-    "lengths", [[7], [9, 7, 12], [9, 2, 8], [6, 9, 1], [3, 8]], ids=lambda lengths: "-".join(map(str, lengths))
+    "lengths",
+    [[7], [9, 7, 12], [9, 2, 8], [6, 9, 1], [3, 8]],
+    ids=lambda lengths: "-".join(map(str, lengths)),
 )
 def test_every_position_of_every_long_enough_recording_is_drawn_as_often(lengths: list[int]) -> None:
     size, draws = CONTEXT + LENGTH, 4000
@@ -61,6 +63,8 @@ def test_no_context_is_no_context() -> None:
 
 @pytest.mark.parametrize(("lengths", "longest"), [([6], 6), ([2, 5, 3], 5), ([], 0)])
 def test_recordings_shorter_than_a_window_are_refused(lengths: list[int], longest: int) -> None:
-    message = rf"a window of 7 samples is longer than .* \(the longest has {longest}\); give longer recordings"
+    message = (
+        rf"a window of 7 samples is longer than .* \(the longest has {longest}\); give longer recordings"
+    )
     with pytest.raises(StoreError, match=message):
         windows(lengths)
