@@ -25,6 +25,11 @@ class Folder(NamedTuple):
         text = str(uri)
         if "://" not in text:
             return cls(text, fs.LocalFileSystem(), str(Path(text).expanduser().absolute()))
+        if "@" in text.split("://", 1)[1].split("/", 1)[0]:
+            raise StoreError(
+                "a store's address holds no credentials, it is shown and kept; give them by environment "
+                "(AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY) or profile"
+            )
         try:
             filesystem, root = fs.FileSystem.from_uri(text)
         except (pa.ArrowInvalid, OSError) as error:

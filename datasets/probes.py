@@ -53,8 +53,8 @@ def incoherent_share(recordings: Sequence[Recording]) -> float | None:
         return None
     coherence = np.abs(spectra[2]) ** 2 / np.maximum(spectra[0].real * energy, 1e-30)
     # One window alone is wholly coherent: n of them find 1/n too much.
-    unbiased = np.clip((coherence - 1 / count) / (1 - 1 / count), 0.0, 1.0)
-    return float(((1 - unbiased) * energy).sum() / energy.sum())
+    unbiased = (coherence - 1 / count) / (1 - 1 / count)
+    return float(np.clip(((1 - unbiased) * energy).sum() / energy.sum(), 0.0, 1.0))
 
 
 def _window_samples(recordings: Sequence[Recording]) -> int:

@@ -1,6 +1,7 @@
 """What an effect is: it makes a wet signal from a dry one, of the same length and aligned to it."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,10 @@ class Effect(Spec, ABC):
         if not np.isfinite(wet).all():
             raise EffectError(f"{self.kind} gave NaN or infinite samples; try milder settings than {self!r}")
         return wet
+
+    def as_played(self, sample_rate: int) -> dict[str, Any]:
+        """The settings as plain JSON types, where the effect itself rounds or measures them, as it did."""
+        return self.as_dict()
 
     @abstractmethod
     def process(self, dry: Signal, sample_rate: int) -> Signal:

@@ -1,6 +1,6 @@
 """Chain: effects one after the other, as on a pedal board."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
@@ -33,3 +33,6 @@ class Chain(Effect):
         for effect in self.effects:
             wet = effect(wet, sample_rate)
         return wet
+
+    def as_played(self, sample_rate: int) -> dict[str, Any]:
+        return {**self.as_dict(), "effects": [effect.as_played(sample_rate) for effect in self.effects]}

@@ -1,4 +1,7 @@
-"""What holds for every effect in the registry, as its recipe sets it up."""
+"""What holds for every effect in the registry, as its recipe sets it up.
+
+A recipe that needs a program or plug-in of others is always parsed, and played with the `hosts` tests.
+"""
 
 import json
 from pathlib import Path
@@ -9,15 +12,27 @@ import yaml
 
 from fxcore.audio import Signal
 from fxcore.effects import EFFECTS, Effect
+from fxcore.effects.outside import OutsideEffect
 from fxcore.errors import AudioError
 from fxcore.generators.track import Track
 
 SAMPLE_RATE = 44_100
 RECIPES = sorted((Path(__file__).parents[2] / "examples" / "recipes").glob("*.yaml"))
+EFFECT_OF = {path.stem: EFFECTS.parse(yaml.safe_load(path.read_text("utf-8"))["effect"]) for path in RECIPES}
+
+
+def needs_a_host(effect: Effect) -> bool:
+    """Whether something outside Python has to be installed."""
+    return isinstance(effect, OutsideEffect) and not getattr(effect, "command", "").startswith("{python}")
+
+
+PARSED = pytest.mark.parametrize("effect", EFFECT_OF.values(), ids=EFFECT_OF)
 EVERY = pytest.mark.parametrize(
     "effect",
-    [EFFECTS.parse(yaml.safe_load(path.read_text("utf-8"))["effect"]) for path in RECIPES],
-    ids=[path.stem for path in RECIPES],
+    [
+        pytest.param(effect, id=name, marks=[pytest.mark.hosts] if needs_a_host(effect) else [])
+        for name, effect in EFFECT_OF.items()
+    ],
 )
 
 
@@ -28,8 +43,7 @@ def note() -> Signal:
 
 
 def test_every_kind_has_a_recipe() -> None:
-    kinds = {yaml.safe_load(path.read_text("utf-8"))["effect"]["kind"] for path in RECIPES}
-    assert kinds == set(EFFECTS)
+    assert {effect.kind for effect in EFFECT_OF.values()} == set(EFFECTS)
 
 
 @EVERY
@@ -78,13 +92,20 @@ def test_full_scale_in_gives_less_than_ten_times_full_scale_out(effect: Effect) 
 
 
 @EVERY
+def test_what_was_played_is_plain_json_with_every_setting(effect: Effect) -> None:
+    played = effect.as_played(SAMPLE_RATE)
+    assert json.loads(json.dumps(played, allow_nan=False)) == played
+    assert set(effect.as_dict()) <= set(played)
+
+
+@PARSED
 def test_a_spec_survives_json(effect: Effect) -> None:
     parsed = EFFECTS.parse(json.loads(json.dumps(effect.as_dict())))
     assert parsed == effect
     assert parsed.digest() == effect.digest()
 
 
-@EVERY
+@PARSED
 def test_what_is_not_one_channel_of_finite_samples_is_refused(effect: Effect) -> None:
     with pytest.raises(AudioError, match="one channel"):
         effect(np.zeros((2, 100), np.float32), SAMPLE_RATE)
@@ -105,5 +126,4 @@ def test_the_track_of_a_recipe_is_valid(path: Path) -> None:
 
 
 def test_no_two_recipes_share_a_digest() -> None:
-    effects = [EFFECTS.parse(yaml.safe_load(path.read_text("utf-8"))["effect"]) for path in RECIPES]
-    assert len({effect.digest() for effect in effects}) == len(RECIPES)
+    assert len({effect.digest() for effect in EFFECT_OF.values()}) == len(RECIPES)

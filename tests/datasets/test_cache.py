@@ -69,6 +69,12 @@ def test_a_file_cut_short_is_made_again(tmp_path: Path, store: SampleStore, rest
     assert file.read_bytes() == data
 
 
+def test_a_file_of_another_length_is_made_again(tmp_path: Path, store: SampleStore) -> None:
+    (tmp_path / "cache" / store.digest).mkdir(parents=True)
+    np.save(tmp_path / "cache" / store.digest / "train.npy", np.zeros(10, np.float32))
+    assert equal(cached_split(store, "train", tmp_path / "cache"), store.split("train"))
+
+
 def test_a_corrupt_store_leaves_no_cache(tmp_path: Path, store: SampleStore) -> None:
     (Path(store.uri) / store.manifest.shards[0].file).write_bytes(b"")
     with pytest.raises(StoreError, match="corrupt"):

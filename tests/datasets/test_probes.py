@@ -65,6 +65,15 @@ def test_another_signal_is_wholly_incoherent() -> None:
     assert incoherent_share(recorded(other)) == pytest.approx(1.0, abs=0.02)
 
 
+def test_a_few_windows_seem_no_more_coherent_than_many() -> None:
+    other = np.random.default_rng(1).normal(0, 0.1, NOISE.shape).astype(np.float32)
+    ten_windows = slice(0, 11 * 4096)
+    short = Recording("train-0", NOISE[:, ten_windows], other[:, ten_windows])
+    assert incoherent_share([short]) == pytest.approx(
+        1.0, abs=0.05
+    )  # 0.9 if one window's share is not taken off
+
+
 def test_recordings_add_up() -> None:
     halves = [Recording(str(i), half, half) for i, half in enumerate(np.split(NOISE, 2, axis=1))]
     opposite = halves[1]._replace(wet=-halves[1].wet)

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from scipy import signal
 
+from datasets.probes import esr
 from datasets.recordings import ImportReport, import_pair
 from datasets.store import SampleStore
 from fxcore.audio import Signal, resample
@@ -190,8 +191,7 @@ def test_any_format_and_rate_and_channels(
     store = SampleStore.open(tmp_path / "store")
     assert store.manifest.sample_rate == RATE
     (first, *_) = store.split("train")
-    inner = slice(500, -500)
-    np.testing.assert_allclose(first.wet[:, inner], 0.8 * amp(first.dry)[:, inner], atol=0.05)
+    assert esr(first.wet, 0.8 * amp(first.dry)) < 0.02  # ogg loses some
 
 
 def test_both_sides_are_resampled_to_a_rate_that_is_given(pair: tuple[Path, Path], tmp_path: Path) -> None:

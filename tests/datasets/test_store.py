@@ -139,3 +139,9 @@ def test_an_unknown_split_names_those_there_are(
 def test_an_address_of_no_kind_is_refused() -> None:
     with pytest.raises(StoreError, match="a store's place is a path or s3://bucket/prefix; got gopher://x"):
         SampleStore.open("gopher://x")
+
+
+def test_credentials_in_an_address_are_refused_and_not_repeated() -> None:
+    with pytest.raises(StoreError, match="holds no credentials") as error:
+        SampleStore.open("s3://AKIAKEY:hush@bucket/store")
+    assert "hush" not in str(error.value)
