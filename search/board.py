@@ -45,7 +45,7 @@ def board_table(search: Search, rows: list[TrialRow], limit: int = 20) -> Table:
             "" if row.parameters is None else f"{row.parameters:,}",
             f"{row.compute_seconds:.1f}",
             Text(row.state, style=STATE_STYLES.get(row.state, "")),
-            summary(row.config),
+            Text(summary(row.config) + (f" ({row.reason})" if row.state == "failed" else "")),
         )
     return table
 

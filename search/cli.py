@@ -44,7 +44,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False, width=shutil.get_terminal_size((160, 50)).columns)
+console = Console(markup=False, emoji=False, highlight=False, width=shutil.get_terminal_size((160, 50)).columns)
 
 Root = Annotated[
     Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")
@@ -79,7 +79,7 @@ def generate_command(
     for i, path in enumerate(paths):
         rng = np.random.default_rng(np.random.SeedSequence([seed, i]))
         audio.write(path, Track(segments=segments).render(sample_rate, rng), sample_rate)
-    console.print(f"{tracks} tracks in {out}")
+    console.print(f"{tracks} tracks in {out}", soft_wrap=True)
 
 
 @app.command("render")
@@ -188,7 +188,7 @@ def launch_command(
     from search.config import SearchSpec
     from search.searches import launch
 
-    spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={name}"] if name else [])])
+    spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={json.dumps(name)}"] if name else [])])
     try:
         with _progress(spec) as progress:
             found = launch(spec, storage=storage, address=address, progress=progress)
@@ -236,7 +236,7 @@ def export_command(
     name: Name,
     trial: Annotated[int | None, typer.Option(help="A trial's id (default: the best).")] = None,
     kind: Annotated[
-        str, typer.Option("--format", metavar="F", help="nam, safetensors, or all that can hold it.")
+        str, typer.Option("--format", metavar="F", help="all that can hold the best trial, or nam or safetensors: the best that it holds.")
     ] = "all",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: ROOT/models/NAME.")
@@ -283,7 +283,7 @@ def apply_command(
     dry = audio.resample(dry, sample_rate, playable.sample_rate)
     wet = playable.model.predict(torch.from_numpy(dry)[:, None])[:, 0].numpy()
     audio.write(target, wet, playable.sample_rate)
-    console.print(f"{target}: {wet.shape[-1] / playable.sample_rate:.1f} s")
+    console.print(f"{target}: {wet.shape[-1] / playable.sample_rate:.1f} s", soft_wrap=True)
 
 
 @app.command("report")
@@ -362,9 +362,10 @@ def _print_verdict(search: "Search") -> None:
     best = search.best()
     test = search.test_metrics(best.id)
     share = test["log_mel_share"]
+    nearer = f" ({1 / max(share, 1e-6):.0f} times nearer)" if share < 0.5 else ""
     console.print(
         f"\ntrial {best.id} on the test split: log-mel distance to the wet {test['log_mel']:.2f} dB, "
-        f"{share:.3f} of the dry's ({1 / max(share, 1e-6):.0f} times nearer); ESR {test['esr']:.2g}, "
+        f"{share:.3f} of the dry's{nearer}; ESR {test['esr']:.2g}, "
         f"MR-STFT {test['mr_stft']:.3f}\nnext: fxsearch export {search.name} --out DIR · "
         f"fxsearch report {search.name} --out FILE.html",
         soft_wrap=True,

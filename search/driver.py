@@ -77,6 +77,10 @@ class Driver:
             return self._finish(number, "pruned", "the search's time was up")
         return True
 
+    def retried(self, number: int) -> None:
+        """A trial whose process died is started again."""
+        self.progress.note(f"trial {number}: its process died; it is started again from its checkpoint")
+
     def fail(self, number: int, reason: str) -> None:
         """Close a trial that could not be run."""
         self._finish(number, "failed", reason)

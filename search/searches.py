@@ -6,16 +6,18 @@ search.leaderboard()               # a pandas frame, best first
 search.export("nam", "models/")
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 import pandas as pd
 
 from datasets.cache import cached_split
+from datasets.manifest import SPLITS
 from datasets.store import SampleStore
 from fxcore.audio import Recording
-from fxcore.errors import SearchError
+from fxcore.errors import OutputExistsError, SearchError
 from fxcore.export import FORMATS, Playable, export, formats_for, load
 from fxcore.training import evaluate, to_device
 from fxcore.yamlfile import load_yaml
@@ -24,7 +26,7 @@ from search.driver import Driver
 from search.lock import driving, is_driven
 from search.progress import Progress
 from search.storage import Storage
-from search.study import Study, TrialRow
+from search.study import Study, TrialRow, recording
 
 
 class Search:
@@ -73,9 +75,13 @@ class Search:
 
     def best(self) -> TrialRow:
         """The trial with the lowest objective; raises `SearchError` where none has a model yet."""
+        for row in self._trained():
+            return row
         for row in self.trials():
-            if row.metrics and row.state != "diverged" and self._checkpoint(row.id).exists():
-                return row
+            if row.state == "failed":
+                raise SearchError(
+                    f"search '{self.name}' has no trained model; trial {row.id} failed: {row.reason}"
+                )
         raise SearchError(f"search '{self.name}' has no trained model yet; wait for its first report")
 
     def playable(self, trial: int | None = None) -> Playable:
@@ -116,20 +122,28 @@ class Search:
         trial: int | None = None,
         overwrite: bool = False,
     ) -> list[Path]:
-        """Write a trial's model (default: the best's) as `kind`, or as all formats that can hold it."""
+        """Write a trial's model as `kind`, or as all formats that can hold it; returns the files.
+
+        The default trial is the best, or for one format the best of those that it can hold.
+        """
         playable = self.playable(trial)
+        if trial is None and kind in FORMATS:
+            models = (self.playable(row.id) for row in self._trained())
+            playable = next((p for p in models if FORMATS[kind].refusal(p.model) is None), playable)
         kinds = formats_for(playable.model) if kind == "all" else [kind]
         folder = Path(out) if out else self.storage.models(self.name)
         stem = str(playable.facts["name"])
-        return [
-            export(
-                playable,
-                k,
-                folder / f"{stem}{FORMATS[k].extension if k in FORMATS else ''}",
-                overwrite=overwrite,
-            )
-            for k in kinds
-        ]
+        paths = {k: folder / f"{stem}{FORMATS[k].extension if k in FORMATS else ''}" for k in kinds}
+        for path in paths.values():
+            if path.exists() and not overwrite:
+                raise OutputExistsError(path)
+        return [export(playable, k, path, overwrite=overwrite) for k, path in paths.items()]
+
+    def _trained(self) -> Iterator[TrialRow]:
+        """Trials with a model, best first."""
+        for row in self.trials():
+            if row.metrics and row.state != "diverged" and self._checkpoint(row.id).exists():
+                yield row
 
     def _checkpoint(self, trial: int) -> Path:
         identity = self.study.config(trial).identity(self.study.store_digest)
@@ -154,22 +168,29 @@ def launch(
     """Run a search to its end, or resume it where it was; returns the search.
 
     `spec` is a `SearchSpec` or the path of its YAML file. A search of the same name goes on if nothing
-    but its budget or resources changed; else a `SearchError` says so. An interrupt (Ctrl-C) leaves a
-    search that `launch` resumes.
+    but its budget or resources changed; else a `SearchError` says so. A complete one is left as it is,
+    unless they did. An interrupt (Ctrl-C) leaves a search that `launch` resumes.
     """
+    progress = progress or Progress()
     if not isinstance(spec, SearchSpec):
-        changes = [*overrides, *([f"name={name}"] if name else [])]
+        changes = [*overrides, *([f"name={json.dumps(name)}"] if name else [])]
         spec = load_yaml(spec, SearchSpec, changes)
     where = Storage(storage)
     store_uri = where.store(spec.data)
     store = SampleStore.open(store_uri)
+    for split in SPLITS:  # a corrupt store is refused before there is a search
+        cached_split(store, split)
     folder = where.search(spec.name)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with driving(folder):
+    with driving(folder), recording(folder / "study.db"):
         study = _open_or_create(folder, spec, store)
-        study.complete = False
-        _run(Driver(study, store_uri, folder / "checkpoints", progress or Progress()), engine, address)
-        study.complete = True
+        if study.complete and study.spec == spec:
+            progress.note(f"search '{spec.name}' is complete; a larger budget extends it")
+        else:
+            study.update_spec(spec)
+            study.complete = False
+            _run(Driver(study, store_uri, folder / "checkpoints", progress), engine, address)
+            study.complete = True
     return Search(spec.name, where)
 
 
@@ -195,5 +216,4 @@ def _open_or_create(folder: Path, spec: SearchSpec, store: SampleStore) -> Study
             f"a search '{spec.name}' with other settings or other data exists in {folder}; "
             "launch this one under another --name"
         )
-    study.update_spec(spec)
     return study

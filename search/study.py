@@ -6,6 +6,8 @@ all read this and nothing else. Only the process that drives the search writes t
 """
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -208,6 +210,18 @@ class Study:
             realtime_factor=cost.get("realtime_factor"),
             reason=attributes.get("reason"),
         )
+
+
+@contextmanager
+def recording(path: Path) -> Iterator[None]:
+    """While a search writes to its database `path`: raises `SearchError` where that fails."""
+    try:
+        yield
+    except optuna.exceptions.StorageInternalError as error:
+        cause = str(error.__cause__ or error).splitlines()[0]
+        raise SearchError(
+            f"{path} could not be written ({cause}); is the disk full? launching the search again resumes it"
+        ) from error
 
 
 def _sampler(seed: int) -> optuna.samplers.BaseSampler:

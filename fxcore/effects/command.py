@@ -1,8 +1,8 @@
-"""Command: any program that reads an audio file and writes another: sox, lv2apply, a DAW's batch mode, a script.
+"""Command: any program that turns an audio file into another: sox, lv2apply, a DAW's batch mode, a script.
 
 It runs what it is told, though never through a shell: take recipes only from people you trust. Programs
-get 32-bit float, as lv2apply clips whatever it reads as 24 bit. sox counts in integers all the same: what
-goes beyond full scale inside is clipped, so turn it down first (`gain -5`).
+get 32-bit float, as lv2apply writes in the format that it reads, and a hot wet does not fit into 24 bit. sox
+counts in integers all the same, and clips what goes beyond full scale inside: turn it down first (`gain -5`).
 """
 
 import re
@@ -61,7 +61,7 @@ class Command(OutsideEffect):
 
     @property
     def title(self) -> str:
-        return f"command {Path(shlex.split(self.command)[0]).name!r}"
+        return f"command {Path(shlex.split(self.command)[0]).name.strip('{}')!r}"
 
     def play(self, dry: Signal, sample_rate: int) -> Signal:
         with tempfile.TemporaryDirectory(prefix="fxsearch-") as name:

@@ -47,7 +47,9 @@ class Plugin(OutsideEffect):
     def _play(self, dry: Signal, sample_rate: int) -> tuple[Signal, dict[str, Any]]:
         path = Path(self.path).expanduser().absolute()
         if not path.exists():
-            raise EffectError(f"a plug-in must be a .vst3 file or folder; {path} does not exist; correct its path")
+            raise EffectError(
+                f"a plug-in must be a .vst3 file or folder; {path} does not exist; correct its path"
+            )
         load_pedalboard()  # is it installed?
         with tempfile.TemporaryDirectory(prefix="fxsearch-") as name:
             folder = Path(name)

@@ -24,7 +24,7 @@ class ConvSpec(ModelSpec):
     window: int = Field(512, ge=2, le=65_536)
     channels: int = Field(16, ge=1, le=256)
 
-    training: ClassVar[TrainingSpec] = TrainingSpec(batch=2, block_samples=8192, learning_rate=4e-3)
+    training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=4096, learning_rate=4e-3)
 
     @property
     def kernel(self) -> int:

@@ -18,7 +18,7 @@ class LstmSpec(ModelSpec):
     hidden: int = Field(32, ge=1, le=1024)
 
     training: ClassVar[TrainingSpec] = TrainingSpec(
-        batch=8, block_samples=512, blocks=8, learning_rate=8e-3, clip_norm=1.0
+        batch=32, block_samples=256, blocks=16, learning_rate=0.012
     )
 
     def _build(self) -> EffectModel:

@@ -25,7 +25,7 @@ class WaveNetSpec(ModelSpec):
     kernel: int = Field(3, ge=2, le=16)
     gated: bool = False
 
-    training: ClassVar[TrainingSpec] = TrainingSpec(batch=2, block_samples=8192, learning_rate=6e-3)
+    training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=4096, learning_rate=1e-2)
 
     @model_validator(mode="after")
     def _window_holds_the_layers(self) -> "WaveNetSpec":

@@ -14,6 +14,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -41,11 +42,12 @@ def run(driver: Driver, address: str | None = None) -> None:
         _check_resources(resources)
         trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
+        scheduler = DriverScheduler(driver, numbers)
         tuner = tune.Tuner(
             tune.with_resources(TrialActor, trial_resources),
             tune_config=tune.TuneConfig(
                 search_alg=DriverSearcher(driver, numbers),
-                scheduler=DriverScheduler(driver, numbers),
+                scheduler=scheduler,
                 num_samples=-1,  # until the searcher says that it has finished
                 reuse_actors=True,
             ),
@@ -55,9 +57,13 @@ def run(driver: Driver, address: str | None = None) -> None:
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                callbacks=[Retries(driver, numbers)],
             ),
         )
-        tuner.fit()
+        try:
+            tuner.fit()
+        except TuneError as error:
+            raise scheduler.error or error from None
 
 
 class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
@@ -119,15 +125,32 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
         super().__init__()
         self._driver, self._numbers = driver, numbers
+        self.error: Exception | None = None  # what the driver raised; Tune makes a `TuneError` of it
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        number = self._numbers[trial.trial_id]
+        try:
+            goes_on = self._tell(self._numbers[trial.trial_id], result)
+        except Exception as error:
+            self.error = error
+            raise
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def _tell(self, number: int, result: dict[str, Any]) -> bool:
         if "failure" in result:
             self._driver.fail(number, result["failure"])
-            return str(TrialScheduler.STOP)
+            return False
         self._driver.record_cost(number, result["cost"])
-        goes_on = self._driver.report(number, result["report"])
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        return self._driver.report(number, result["report"])
+
+
+class Retries(NotSaved, tune.Callback):  # type: ignore[misc]
+    """Tune's trials whose process died, passed on to the driver."""
+
+    def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
+        self._driver, self._numbers = driver, numbers
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._driver.retried(self._numbers[trial.trial_id])
 
 
 @contextmanager
@@ -140,7 +163,7 @@ def _ray(address: str | None) -> Iterator[None]:
             address=address or "local",
             include_dashboard=None if address else False,
             log_to_driver=False,
-            logging_level=logging.ERROR,
+            logging_level=logging.CRITICAL,  # what happens to a trial is ours to tell
         )
     except (ConnectionError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]

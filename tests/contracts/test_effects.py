@@ -82,7 +82,8 @@ def test_the_wet_begins_where_the_dry_begins(effect: Effect) -> None:
 
 @EVERY
 def test_silence_stays_silent(effect: Effect) -> None:
-    assert not effect(np.zeros((1, 5_000), np.float32), SAMPLE_RATE).any()
+    wet = effect(np.zeros((1, 5_000), np.float32), SAMPLE_RATE)
+    assert np.abs(wet).max() < 1e-9  # -180 dB: plug-ins add a trace to keep their numbers normal
 
 
 @EVERY

@@ -1,7 +1,5 @@
 """A real search, run once: three trials of two families on a few seconds of fuzz."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from datasets.render import Recipe, render
@@ -23,9 +21,7 @@ SPEC = {
 
 
 @pytest.fixture(scope="session")
-def tiny_search(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Search]:
+def tiny_search(tmp_path_factory: pytest.TempPathFactory) -> Search:
     root = tmp_path_factory.mktemp("storage")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FXSEARCH_CACHE", str(root / "cache"))
-        render(Recipe.from_dict(RECIPE), root / "stores" / "fuzz")
-        yield launch(SearchSpec.from_dict(SPEC), storage=root, engine="local")
+    render(Recipe.from_dict(RECIPE), root / "stores" / "fuzz")
+    return launch(SearchSpec.from_dict(SPEC), storage=root, engine="local")
