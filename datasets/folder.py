@@ -50,8 +50,8 @@ class Folder(NamedTuple):
 
     def read(self, file: str) -> bytes:
         """All bytes of a file."""
-        with self.filesystem.open_input_stream(f"{self.root}/{file}") as stream:
-            data: bytes = stream.read()
+        with self.filesystem.open_input_file(f"{self.root}/{file}") as source:  # a stream reads piecemeal
+            data: bytes = source.read()
         return data
 
     def write(self, file: str, data: bytes) -> None:

@@ -25,6 +25,15 @@ class RecordingEntry(Spec):
     polarity: Literal[-1, 1] = 1  # -1: the wet is upside down, and was left so
 
 
+class RowStatistics(Spec):
+    """Of all rows of a shard together; full scale is 1."""
+
+    dry_peak: float
+    dry_rms: float
+    wet_peak: float
+    wet_rms: float
+
+
 class ShardEntry(Spec):
     """One Parquet file of segments."""
 
@@ -32,6 +41,7 @@ class ShardEntry(Spec):
     sha256: str
     rows: int = Field(ge=1)
     recordings: tuple[str, ...]  # whose segments it holds
+    statistics: RowStatistics | None = None  # None in a shard of before there were any
 
 
 class Probes(Spec):
@@ -55,8 +65,9 @@ class StoreManifest(Spec):
     probes: Probes = Probes()
 
     def digest(self) -> str:
-        """The identity of the data, whichever program version wrote it."""
-        return digest_of(self.model_dump(mode="json", exclude={"created_by"}))
+        """The identity of the data, whichever program version wrote it, wherever its training audio lay."""
+        values = self.model_dump(mode="json", exclude={"created_by"})
+        return digest_of(values | {"recipe": without_place(values["recipe"])})
 
     def seconds(self, split: Split) -> float:
         """Length of a split."""
@@ -79,3 +90,11 @@ class StoreManifest(Spec):
             return cls.from_dict(values)
         except (ValueError, SpecError) as error:
             raise StoreError(f"{uri}: the manifest is corrupt ({error}); make the store again") from None
+
+
+def without_place(recipe: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A recipe as plain values, but for the folder of its training audio, whose files have hashes."""
+    if not recipe or not recipe.get("training_audio"):
+        return recipe
+    audio = {key: value for key, value in recipe["training_audio"].items() if key != "folder"}
+    return {**recipe, "training_audio": audio}

@@ -4,11 +4,11 @@ Both routes an effect to the models that can hold it, and both are floors: no ti
 gets below the linearity ESR, and no model that is not told the time below the repeatability ESR.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy import signal
+from scipy import fft, signal
 
 from datasets.manifest import Probes
 from fxcore.audio import Recording, Signal
@@ -44,10 +44,9 @@ def incoherent_share(recordings: Sequence[Recording]) -> float | None:
     spectra = np.zeros((3, window // 2 + 1), np.complex128)  # of dry, wet and both, summed over windows
     count = 0
     for _, dry, wet in recordings:
-        if here := _windows(dry, window):
-            pairs = ((dry, dry), (wet, wet), (dry, wet))
-            spectra += here * np.stack([signal.csd(a[0], b[0], nperseg=window)[1] for a, b in pairs])
-            count += here
+        for dry_bins, wet_bins in zip(_spectra(dry, window), _spectra(wet, window), strict=True):
+            spectra += dry_bins * dry_bins.conj(), wet_bins * wet_bins.conj(), dry_bins.conj() * wet_bins
+            count += 1
     energy: npt.NDArray[np.float64] = spectra[1].real
     if count < 2 or energy.sum() == 0:
         return None
@@ -68,3 +67,12 @@ def _window_samples(recordings: Sequence[Recording]) -> int:
 def _windows(samples: Signal, window: int) -> int:
     """How many windows that overlap by half fit into a signal."""
     return max(int(samples.shape[-1]) // (window // 2) - 1, 0)
+
+
+def _spectra(samples: Signal, window: int) -> Iterator[npt.NDArray[np.complex128]]:
+    """Spectrum (window // 2 + 1,) of each of those windows, without its mean, by Hann's weights."""
+    hann = signal.get_window("hann", window)
+    for index in range(_windows(samples, window)):
+        start = index * (window // 2)
+        frame = samples[0, start : start + window].astype(np.float64)
+        yield np.asarray(fft.rfft((frame - frame.mean()) * hann), np.complex128)

@@ -1,75 +1,35 @@
-"""Render a store: tracks of random notes, and what an effect makes of them.
+"""Render a store: dry tracks, and what an effect makes of them.
 
 A shard is one track and a pure function of the recipe and its index: any worker makes any shard, and the
-same recipe gives the same bytes.
+same recipe gives the same bytes. Shards of a render that was stopped, or killed, wait in a hidden folder
+beside the store's place until the same recipe is rendered there again, or another one is finished there.
 """
 
-import multiprocessing
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import TypeAlias
 
-import numpy as np
-from pydantic import Field
-
-from datasets.manifest import SPLITS, RecordingEntry, Split, StoreManifest
+from datasets.manifest import ShardEntry, StoreManifest
+from datasets.pool import in_processes
 from datasets.probes import play_probes
-from datasets.store import SEGMENT_SAMPLES, SampleStore, encode_shard
-from datasets.writing import writing
-from fxcore.audio import Recording, Signal, check_not_silent
-from fxcore.effects import EFFECTS, Effect
+from datasets.recipe import Recipe, Splits
+from datasets.shard import SEGMENT_SAMPLES, encode_shard
+from datasets.store import SampleStore
+from datasets.writing import StoreWriter, program, writing
+from fxcore.audio import Recording, check_not_silent
 from fxcore.errors import AudioError, EffectError
-from fxcore.generators.track import Track
-from fxcore.spec import Spec
+from fxcore.spec import digest_of
+
+__all__ = ["Made", "Recipe", "ShardMaker", "Splits", "render", "render_shard"]
+
+Made: TypeAlias = Generator[tuple[int, bytes], None, None]  # index and bytes of shards, in any order
+ShardMaker: TypeAlias = Callable[[Recipe, Sequence[int]], Made]
 
 
-class Splits(Spec):
-    """Tracks a split; each has notes of its own."""
-
-    train: int = Field(6, ge=1)
-    validation: int = Field(1, ge=1)
-    test: int = Field(1, ge=1)
-
-
-class Recipe(Spec):
-    """All that decides a rendered store."""
-
-    sample_rate: int = Field(44_100, ge=8_000, le=192_000)  # Hz
-    seed: int = Field(0, ge=0)
-    effect: Annotated[Effect, *EFFECTS.field()]
-    track: Track = Track()
-    splits: Splits = Splits()
-
-    @property
-    def tracks(self) -> int:
-        """Over all splits."""
-        return self.splits.train + self.splits.validation + self.splits.test
-
-    def entry(self, index: int) -> RecordingEntry:
-        """Name, split and length of track `index`."""
-        places: list[tuple[Split, int]] = [(s, i) for s in SPLITS for i in range(getattr(self.splits, s))]
-        split, number = places[index]
-        samples = self.track.n_samples(self.sample_rate)
-        return RecordingEntry(name=f"{split}-{number}", split=split, samples=samples)
-
-    def dry(self, index: int) -> Signal:
-        """Track `index`, (1, T)."""
-        rng = np.random.default_rng(np.random.SeedSequence([self.seed, index]))
-        return self.track.render(self.sample_rate, rng)
-
-
-class Shard(NamedTuple):
-    """A rendered shard, and the recording in it."""
-
-    data: bytes
-    entry: RecordingEntry
-
-
-def render_shard(recipe: Recipe, index: int) -> Shard:
-    """Track `index` of a recipe, encoded; a pure function of both."""
+def render_shard(recipe: Recipe, index: int) -> bytes:
+    """Track `index` of a pinned recipe, encoded; a pure function of both."""
     entry = recipe.entry(index)
     dry = recipe.dry(index)
     wet = recipe.effect(dry, recipe.sample_rate)  # checks shape and samples
@@ -77,7 +37,7 @@ def render_shard(recipe: Recipe, index: int) -> Shard:
         check_not_silent(wet, f"what {recipe.effect.kind} made of {entry.name}")
     except AudioError as error:
         raise EffectError(f"{error}, or the effect's settings") from None
-    return Shard(encode_shard([(entry, Recording(entry.name, dry, wet))]), entry)
+    return encode_shard([(entry, Recording(entry.name, dry, wet))], recipe.origin(index))
 
 
 def render(
@@ -86,48 +46,54 @@ def render(
     *,
     overwrite: bool = False,
     workers: int = 1,
+    maker: ShardMaker | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SampleStore:
-    """Render every track into a store at `out`; any number of worker processes gives the same bytes.
+    """Render every track into a store at `out`; the bytes are the same whoever makes the shards.
 
-    `progress` is told the tracks done and those in all. Raises what `writing` and the effect raise.
+    Args:
+        workers: processes of this machine. maker: what makes shards in their stead, in any order.
+        progress: is told the tracks done, those that an earlier render left among them, and those in all.
+
+    Raises what `writing`, `Recipe.pinned` and the effect raise.
     """
-    with (
-        writing(out, overwrite=overwrite) as writer,
-        _rendered(recipe, min(workers, recipe.tracks)) as shards,
-    ):
-        entries = []
-        for shard in shards:
-            writer.write_encoded(shard.data, [shard.entry.name])
-            entries.append(shard.entry)
-            if progress is not None:
-                progress(len(entries), recipe.tracks)
+    recipe = recipe.pinned()
+    with writing(out, overwrite=overwrite, key=_key(recipe)) as writer:
+        shards = _left(writer, recipe)
+        missing = [index for index in range(recipe.tracks) if index not in shards]
+        if progress is not None and shards:
+            progress(len(shards), recipe.tracks)
+        make = maker or partial(_make_here, workers=workers)
+        with closing(make(recipe, missing)) as made:
+            for index, data in made:
+                shards[index] = writer.write_encoded(data)
+                if progress is not None:
+                    progress(len(shards), recipe.tracks)
         writer.finish(
             StoreManifest(
                 sample_rate=recipe.sample_rate,
                 segment_samples=SEGMENT_SAMPLES,
                 source=f"effect {recipe.effect.kind}",
                 recipe=recipe.as_dict(),
-                recordings=tuple(entries),
-                shards=tuple(writer.shards),
+                recordings=tuple(recipe.entry(index) for index in range(recipe.tracks)),
+                shards=tuple(shards[index] for index in range(recipe.tracks)),
                 probes=play_probes(recipe.effect, recipe.dry(0), recipe.sample_rate),
             )
         )
     return SampleStore.open(out)
 
 
-@contextmanager
-def _rendered(recipe: Recipe, workers: int) -> Iterator[Iterator[Shard]]:
-    """All shards in order, as they become ready."""
-    make = partial(render_shard, recipe)
-    if workers <= 1:
-        yield map(make, range(recipe.tracks))
-        return
-    # A server that imports once and holds no thread of ours: plain forks may inherit a locked mutex.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
-    pool = ProcessPoolExecutor(workers, mp_context=context)
-    try:
-        yield pool.map(make, range(recipe.tracks))
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _key(recipe: Recipe) -> str:
+    """What an unfinished store is found by: another version may make other samples of the same recipe."""
+    return digest_of([recipe.data_digest(), program()])[:16]
+
+
+def _left(writer: StoreWriter, recipe: Recipe) -> dict[int, ShardEntry]:
+    """Shards that an earlier render has made, by index, each checked against its hash."""
+    digest = recipe.data_digest()
+    taken = {i: writer.take_over(recipe.entry(i).name, digest) for i in range(recipe.tracks)}
+    return {index: shard for index, shard in taken.items() if shard is not None}
+
+
+def _make_here(recipe: Recipe, indices: Sequence[int], workers: int) -> Made:
+    return in_processes(partial(render_shard, recipe), indices, min(workers, len(indices)))

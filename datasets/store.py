@@ -1,40 +1,29 @@
-"""The sample store: Parquet shards of dry and wet segments, and a manifest with every shard's hash.
+"""The sample store: shards of dry and wet segments, and a manifest with every shard's hash.
 
-A row is one segment of a recording: `recording`, `split`, `position` (samples from the recording's start),
-`length` (samples that count), and `dry` and `wet` as fixed-size float32 lists, zero-padded in a recording's
-last row. A shard's name holds its hash and the manifest is written last, so that neither a writer that
-stopped nor one that replaces a store ever leaves a mixture. Every read is checked against the hash.
+A shard's name holds its hash and the manifest is written last, so that neither a writer that stopped nor one
+that replaces a store ever leaves a mixture. Every read is checked against the hash.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+import numpy.typing as npt
 
 from datasets.folder import Folder
 from datasets.manifest import RecordingEntry, ShardEntry, Split, StoreManifest
+from datasets.shard import SEGMENT_SAMPLES, Segment, decode_shard
 from fxcore.audio import Recording, Signal
 from fxcore.errors import StoreError
 from fxcore.files import reason
 
-MANIFEST = "manifest.json"
-SEGMENT_SAMPLES = 65_536
+__all__ = ["MANIFEST", "SEGMENT_SAMPLES", "SampleStore"]
 
-_SEGMENT = pa.list_(pa.field("element", pa.float32(), nullable=False), SEGMENT_SAMPLES)
-_COLUMNS = {
-    "recording": pa.string(),
-    "split": pa.string(),
-    "position": pa.int64(),
-    "length": pa.int32(),
-    "dry": _SEGMENT,
-    "wet": _SEGMENT,
-}
-# Without nulls, arrow decodes half as fast again.
-SCHEMA = pa.schema([pa.field(name, kind, nullable=False) for name, kind in _COLUMNS.items()])
+MANIFEST = "manifest.json"
 
 
 class SampleStore:
@@ -68,8 +57,12 @@ class SampleStore:
         return self.manifest.digest()
 
     def split(self, name: Split) -> list[Recording]:
-        """Every recording of a split, whole; raises `StoreError` naming a shard that is corrupt."""
+        """Every recording of a split, whole and read-only; raises `StoreError` naming a corrupt shard."""
         return self.read(self.entries(name))
+
+    def stream(self, name: Split) -> Iterator[Recording]:
+        """The recordings of a split, one after another: in memory are one of them, and two shards' bytes."""
+        return self._whole(self.entries(name))
 
     def entries(self, split: Split) -> list[RecordingEntry]:
         """The recordings of a split; raises `StoreError` where it has none."""
@@ -81,13 +74,30 @@ class SampleStore:
 
     def read(self, entries: Sequence[RecordingEntry]) -> list[Recording]:
         """These recordings, from the shards that hold them."""
-        found = {e.name: Recording(e.name, *np.zeros((2, 1, e.samples), np.float32)) for e in entries}
-        for shard in self.manifest.shards:
-            if not found.keys().isdisjoint(shard.recordings):
-                for name, position, dry, wet in _segments(self._checked(shard), list(found)):
-                    span = slice(position, position + dry.shape[-1])
-                    found[name].dry[0, span], found[name].wet[0, span] = dry, wet
-        return list(found.values())
+        found = {recording.name: recording for recording in self._whole(entries)}
+        return [found[entry.name] for entry in entries]
+
+    def segments(self, entries: Sequence[RecordingEntry]) -> Iterator[Segment]:
+        """What these recordings consist of, in the order of the shards, decoded some seconds at a time.
+
+        Raises `StoreError` where a shard is corrupt, or holds other than the manifest says.
+        """
+        missing = {entry.name: entry.samples for entry in entries}
+        held = dict.fromkeys(missing, 0)
+        shards = [shard for shard in self.manifest.shards if not missing.keys().isdisjoint(shard.recordings)]
+        for shard, data in zip(shards, self._ahead(shards), strict=True):
+            for segment in decode_shard(data, missing.keys() & shard.recordings):
+                name = segment.recording
+                starts_right = segment.position == held[name]
+                held[name] += len(segment.dry)
+                if not starts_right or held[name] > missing[name]:
+                    raise self._incomplete(name)
+                yield segment
+            for name in missing.keys() & shard.recordings:
+                if held[name] != missing.pop(name):
+                    raise self._incomplete(name)
+        for name in missing:
+            raise self._incomplete(name)
 
     def verify(self) -> list[str]:
         """What is wrong with the store, one line a shard; empty where it is whole."""
@@ -103,6 +113,31 @@ class SampleStore:
                 found[shard.file] = str(error)
         return found
 
+    def _whole(self, entries: Sequence[RecordingEntry]) -> Iterator[Recording]:
+        """These recordings as they become complete."""
+        samples = {entry.name: entry.samples for entry in entries}
+        parts: dict[str, list[Segment]] = {name: [] for name in samples}
+        for segment in self.segments(entries):
+            name = segment.recording
+            parts[name].append(segment)
+            if segment.position + len(segment.dry) == samples[name]:
+                whole = parts.pop(name)
+                yield Recording(name, _joined([p.dry for p in whole]), _joined([p.wet for p in whole]))
+
+    def _incomplete(self, name: str) -> StoreError:
+        return StoreError(f"{self.uri}: no shard holds {name} as the manifest has it; make the store again")
+
+    def _ahead(self, shards: Sequence[ShardEntry]) -> Iterator[bytes]:
+        """Bytes of shards, each read and checked while the one before is decoded."""
+        with ThreadPoolExecutor(1) as reader:
+            coming: deque[Future[bytes]] = deque()
+            for shard in shards:
+                coming.append(reader.submit(self._checked, shard))
+                if len(coming) > 1:
+                    yield coming.popleft().result()
+            if coming:
+                yield coming.popleft().result()
+
     def _checked(self, shard: ShardEntry) -> bytes:
         """A shard's bytes, once their hash is found right."""
         try:
@@ -114,65 +149,6 @@ class SampleStore:
         return data
 
 
-def encode_shard(samples: Iterable[tuple[RecordingEntry, Recording]]) -> bytes:
-    """Parquet bytes of whole recordings, cut into segments; a pure function.
-
-    Byte-stream split with zstd is the smallest of what `benchmarks/store.py` measures, and reads fast.
-    """
-    sink = pa.BufferOutputStream()
-    pq.write_table(
-        pa.concat_tables([to_table(entry, recording) for entry, recording in samples]),
-        sink,
-        compression="zstd",
-        compression_level=3,
-        use_dictionary=["recording", "split"],
-        column_encoding={"dry.list.element": "BYTE_STREAM_SPLIT", "wet.list.element": "BYTE_STREAM_SPLIT"},
-        write_statistics=["recording", "split", "position"],
-        row_group_size=32,
-    )
-    encoded: bytes = sink.getvalue().to_pybytes()
-    return encoded
-
-
-def shard_entry(data: bytes, recordings: Sequence[str]) -> ShardEntry:
-    """The manifest's line on a shard that `encode_shard` made."""
-    sha256 = hashlib.sha256(data).hexdigest()
-    rows = pq.read_metadata(pa.BufferReader(data)).num_rows
-    file = f"{recordings[0]}-{sha256[:16]}.parquet"
-    return ShardEntry(file=file, sha256=sha256, rows=rows, recordings=tuple(recordings))
-
-
-def to_table(entry: RecordingEntry, recording: Recording) -> pa.Table:
-    """The rows of one recording."""
-    rows = -(-entry.samples // SEGMENT_SAMPLES)
-    positions = np.arange(rows, dtype=np.int64) * SEGMENT_SAMPLES
-
-    def segments(signal: Signal) -> pa.Array:
-        padded = np.pad(signal[0], (0, rows * SEGMENT_SAMPLES - entry.samples))
-        return pa.FixedSizeListArray.from_arrays(pa.array(padded, pa.float32()), type=_SEGMENT)
-
-    columns = [
-        pa.array([entry.name] * rows),
-        pa.array([entry.split] * rows),
-        pa.array(positions),
-        pa.array(np.minimum(entry.samples - positions, SEGMENT_SAMPLES).astype(np.int32)),
-        segments(recording.dry),
-        segments(recording.wet),
-    ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
-
-
-def _segments(data: bytes, recordings: list[str]) -> Iterator[tuple[str, int, Signal, Signal]]:
-    """Recording, position, dry and wet (T,) of each row of these recordings in a shard's bytes."""
-    table = pq.read_table(
-        pa.BufferReader(data),
-        columns=["recording", "position", "length", "dry", "wet"],
-        filters=[("recording", "in", recordings)],
-    )
-    for batch in table.to_batches():
-        names = batch.column("recording").to_pylist()
-        positions, lengths = (batch.column(c).to_pylist() for c in ("position", "length"))
-        # (rows, SEGMENT_SAMPLES), without a copy
-        dry, wet = (batch.column(c).flatten().to_numpy().reshape(len(names), -1) for c in ("dry", "wet"))
-        for row, (name, position, length) in enumerate(zip(names, positions, lengths, strict=True)):
-            yield name, position, dry[row, :length], wet[row, :length]
+def _joined(parts: list[npt.NDArray[np.float32]]) -> Signal:
+    """(1, T) of parts (T,); one alone is not copied."""
+    return (parts[0] if len(parts) == 1 else np.concatenate(parts))[None]

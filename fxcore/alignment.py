@@ -1,9 +1,8 @@
 """Alignment: how late a wet recording lies behind its dry, the effect's own phase left in.
 
-A pair matches at the peak of its generalised cross-correlation with PHAT-β weighting (Knapp & Carter, 1976),
-which is sharp under filters and distortion. That peak carries the effect's phase: removing it would leave a
-response that begins before its cause. So the latency is where a least-squares FIR begins to gain. A
-pitch-shifted wet matches as no waveform; its onsets do, as spectral flux (Dixon, 2006).
+A pair matches at the peak of its whitened cross-correlation. That peak carries the effect's phase: removing
+it would leave a response that begins before its cause. So the latency is where a least-squares FIR begins to
+gain. A pitch-shifted wet matches as no waveform; its onsets do, as spectral flux (Dixon, 2006).
 """
 
 from typing import Literal, NamedTuple
@@ -14,9 +13,8 @@ from scipy import fft, signal
 from scipy.linalg import cholesky, solve_toeplitz, solve_triangular
 
 from fxcore.audio import Signal, check_not_silent
+from fxcore.correlation import Array, Correlation, at_lags, correlate, faded
 from fxcore.errors import PairError
-
-Array = npt.NDArray[np.float64]
 
 MIN_STRENGTH = 12.0  # peak over rms of the whitened correlation: true pairs 28 and more, foreign ones below 9
 CLEAR_STRENGTH = 40.0  # above it, the FIR below need not agree: noise and fuzz leave it little
@@ -33,39 +31,28 @@ class Alignment(NamedTuple):
     polarity: int  # -1: the wet is upside down
     correlation: float  # 0..1: of the wet with the best FIR of the dry, or of the onsets
     by: Literal["waveform", "onsets"]  # onsets: known to 20 ms only, and without polarity
+    fine_samples: float | None = None  # sub-sample, of the correlation's peak; with the effect's own phase
 
 
-class _Correlation(NamedTuple):
-    """Correlations of a pre-emphasised pair at lags -reach .. +reach; `auto` from lag 0 on."""
-
-    auto: Array
-    cross: Array
-    whitened: Array  # in units of its own rms
-    wet_energy: float
-    reach: int
-
-    def around(self, peak: int) -> Array:
-        """Cross-correlation (LOOK_BACK + LOOK_AHEAD,) at the lags of a FIR around `peak`."""
-        first = self.reach + peak - LOOK_BACK
-        return self.cross[first : first + LOOK_BACK + LOOK_AHEAD]
-
-
-def align(dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 1.0) -> Alignment:
+def align(
+    dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 1.0, excerpt_s: float = EXCERPT_S
+) -> Alignment:
     """Latency and polarity of the wet (1, T) against the dry (1, T), within ±`max_latency_s`.
 
+    Judged by `excerpt_s`, from a second before the first sound on.
     A latency is never overstated: the stretch in which the response may rise unseen, 0.1 to 1.2 ms and
     more where it rises slowly, counts as the effect's own. Raises `PairError` where nothing matches,
     and `AudioError` for silence.
     """
-    dry, wet = _excerpt(dry, wet, sample_rate)
+    dry, wet = _excerpt(dry, wet, sample_rate, excerpt_s)
     check_not_silent(dry, "the dry")
     check_not_silent(wet, "the wet")
     if min(dry.shape[-1], wet.shape[-1]) < sample_rate:
         raise PairError(
             f"a pair must last a second to be aligned; got {dry.shape[-1]} and {wet.shape[-1]} samples"
         )
-    pair = _correlate(dry, wet, round(max_latency_s * sample_rate))
-    peak, strength = _strongest_lag(pair)
+    pair = correlate(dry, wet, round(max_latency_s * sample_rate), LOOK_BACK + LOOK_AHEAD)
+    peak, strength = pair.strongest()
     explained = float(_shares(pair, _lags_around(peak)).sum())
     if strength >= CLEAR_STRENGTH or (strength >= MIN_STRENGTH and explained >= MIN_EXPLAINED):
         return _by_waveform(pair, _first_arrival(pair, peak), sample_rate)
@@ -88,52 +75,11 @@ def overlap(dry: Signal, wet: Signal, latency_samples: int) -> tuple[Signal, Sig
     return dry[:, :common], wet[:, :common]
 
 
-def _excerpt(dry: Signal, wet: Signal, sample_rate: int) -> tuple[Signal, Signal]:
-    """Two minutes from a second before the first sound on, faded: a cut that both share proves nothing."""
+def _excerpt(dry: Signal, wet: Signal, sample_rate: int, excerpt_s: float) -> tuple[Signal, Signal]:
     loud = np.flatnonzero(np.abs(dry[0]) > 0.01 * np.abs(dry[0]).max(initial=0.0))
     start = max(0, int(loud[0]) - sample_rate) if loud.size else 0
-    cut = slice(start, start + round(EXCERPT_S * sample_rate))
-    return _faded(dry[:, cut], sample_rate), _faded(wet[:, cut], sample_rate)
-
-
-def _faded(samples: Signal, sample_rate: int) -> Signal:
-    fade_samples = min(round(0.02 * sample_rate), samples.shape[-1] // 2)
-    gain = np.minimum(np.arange(samples.shape[-1]) / max(fade_samples, 1), 1.0).astype(np.float32)
-    faded: Signal = samples * gain * gain[::-1]
-    return faded
-
-
-def _correlate(dry: Signal, wet: Signal, reach: int) -> _Correlation:
-    margin = LOOK_BACK + LOOK_AHEAD  # so that a FIR fits around any peak
-    reach += margin
-    size = fft.next_fast_len(max(dry.shape[-1], wet.shape[-1], reach + 1) + reach, real=True)
-    # Pre-emphasis: the highs tell time best.
-    dry_bins, wet_bins = (
-        fft.rfft(signal.lfilter([1.0, -0.95], [1.0], samples[0].astype(np.float64)), size)
-        for samples in (dry, wet)
-    )
-    cross = wet_bins * np.conj(dry_bins)
-    magnitude = np.abs(cross)
-    whitened = _lags(cross / np.maximum(magnitude, 1e-9 * magnitude.max(initial=1e-30)) ** 0.8, size, reach)
-    whitened /= np.sqrt(np.mean(whitened**2)) + 1e-30
-    whitened[:margin] = whitened[-margin:] = 0.0
-    auto = fft.irfft(np.abs(dry_bins) ** 2, size)
-    wet_energy = float(fft.irfft(np.abs(wet_bins) ** 2, size)[0])
-    return _Correlation(auto[: 2 * reach + 1], _lags(cross, size, reach), whitened, wet_energy, reach)
-
-
-def _lags(bins: npt.NDArray[np.complex128], size: int, reach: int) -> Array:
-    """Correlation at lags -reach .. +reach from its spectrum."""
-    values = fft.irfft(bins, size)
-    return np.concatenate([values[-reach:], values[: reach + 1]])
-
-
-def _strongest_lag(pair: _Correlation) -> tuple[int, float]:
-    """Lag and height of the whitened peak; of equals, as a steady tone has, the one nearest to 0."""
-    height = np.abs(pair.whitened)
-    lags = np.flatnonzero(height >= 0.98 * height.max()) - pair.reach
-    peak = int(lags[np.argmin(np.abs(lags))])
-    return peak, float(height[peak + pair.reach])
+    cut = slice(start, start + round(excerpt_s * sample_rate))
+    return faded(dry[:, cut], sample_rate), faded(wet[:, cut], sample_rate)
 
 
 def _lags_around(peak: int) -> npt.NDArray[np.int64]:
@@ -141,7 +87,7 @@ def _lags_around(peak: int) -> npt.NDArray[np.int64]:
     return np.arange(peak + LOOK_AHEAD - 1, peak - LOOK_BACK - 1, -1)
 
 
-def _shares(pair: _Correlation, lags: npt.NDArray[np.int64]) -> Array:
+def _shares(pair: Correlation, lags: npt.NDArray[np.int64]) -> Array:
     """Share of the wet's energy that each lag of a FIR explains beyond the lags before it in `lags`.
 
     With LLᵀ the autocorrelation matrix of those lags and p their cross-correlation, the nested least
@@ -153,7 +99,7 @@ def _shares(pair: _Correlation, lags: npt.NDArray[np.int64]) -> Array:
     return np.asarray(steps**2 / (pair.wet_energy + 1e-30), np.float64)
 
 
-def _first_arrival(pair: _Correlation, peak: int) -> int:
+def _first_arrival(pair: Correlation, peak: int) -> int:
     """The peak, or the direct sound before an echo that is louder than it: what adds to the echo's FIR."""
     height = np.abs(pair.whitened[: max(pair.reach + peak - LOOK_BACK, 0)])
     floor = max(MIN_STRENGTH, 0.05 * abs(float(pair.whitened[pair.reach + peak])))
@@ -171,7 +117,7 @@ def _first_arrival(pair: _Correlation, peak: int) -> int:
     return peak
 
 
-def _by_waveform(pair: _Correlation, peak: int, sample_rate: int) -> Alignment:
+def _by_waveform(pair: Correlation, peak: int, sample_rate: int) -> Alignment:
     """Latency: where the response begins to matter, less what may hide before."""
     shares = _shares(pair, _lags_around(peak))[::-1]  # the earliest lag first
     explained = min(float(shares.sum()), 1.0)
@@ -182,14 +128,15 @@ def _by_waveform(pair: _Correlation, peak: int, sample_rate: int) -> Alignment:
     rise_ms = min(max(strongest - onset, 0) / sample_rate * 1000, 1.0)
     guard = round((0.1 + 1.1 * (1 - explained) + rise_ms) * sample_rate / 1000)
     latency = max(onset - guard, 0) if onset >= 0 else onset - guard
-    return Alignment(latency, polarity, float(np.sqrt(explained)), "waveform")
+    return Alignment(latency, polarity, float(np.sqrt(explained)), "waveform", pair.refined(peak))
 
 
-def _strongest_tap(pair: _Correlation, peak: int) -> tuple[int, int]:
+def _strongest_tap(pair: Correlation, peak: int) -> tuple[int, int]:
     """Lag and sign of the FIR's strongest tap; a ridge silences what the dry hardly excites."""
     auto = pair.auto[: LOOK_BACK + LOOK_AHEAD].copy()
     auto[0] *= 1.01
-    taps = solve_toeplitz(auto, pair.around(peak))
+    first = pair.reach + peak - LOOK_BACK
+    taps = solve_toeplitz(auto, pair.cross[first : first + LOOK_BACK + LOOK_AHEAD])
     strongest = int(np.argmax(np.abs(taps)))
     return strongest + peak - LOOK_BACK, -1 if taps[strongest] < 0 else 1
 
@@ -200,7 +147,7 @@ def _by_onsets(dry: Signal, wet: Signal, sample_rate: int, max_latency_s: float)
     dry_flux, wet_flux = _flux(dry, hop), _flux(wet, hop)
     reach = round(max_latency_s * sample_rate / hop)
     size = fft.next_fast_len(max(len(dry_flux), len(wet_flux), reach + 1) + reach, real=True)
-    lags = _lags(fft.rfft(wet_flux, size) * np.conj(fft.rfft(dry_flux, size)), size, reach)
+    lags = at_lags(fft.rfft(wet_flux, size) * np.conj(fft.rfft(dry_flux, size)), size, reach)
     lags /= np.linalg.norm(dry_flux) * np.linalg.norm(wet_flux) + 1e-30
     best = int(np.argmax(lags))
     if lags[best] < MIN_FLUX_CORRELATION:

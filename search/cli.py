@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from fxcore.errors import FxError, OutputExistsError
+from fxcore.files import reason
 
 if TYPE_CHECKING:  # commands import what they need, so that help and mistakes answer at once
     from datasets.inspect import StoreReport
@@ -44,7 +45,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
 )
-console = Console(markup=False, emoji=False, highlight=False, width=shutil.get_terminal_size((160, 50)).columns)
+console = Console(
+    markup=False, emoji=False, highlight=False, width=shutil.get_terminal_size((160, 50)).columns
+)
 
 Root = Annotated[
     Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")
@@ -84,23 +87,42 @@ def generate_command(
 
 @app.command("render")
 def render_command(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.yaml", help="Track, effect, splits, seed.")],
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE.yaml", help="Track, training audio, effect, splits, seed.")
+    ],
     out: Annotated[str, typer.Option("--out", metavar="STORE", help="The store to write.")],
     workers: Annotated[int, typer.Option(min=1, help="Processes; the result is the same.")] = 1,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Render on a Ray cluster instead; the result is the same."),
+    ] = None,
     overwrite: Overwrite = False,
     storage: Root = None,
 ) -> None:
     """Render dry tracks and their wets through an effect into a sample store.
 
+    Stopped, or killed, it goes on where it was when the same command is given again. Paths in the recipe are
+    absolute, or relative to the current folder; on a cluster, every machine needs them in the same place.
+
     Example: `fxsearch render examples/recipes/fuzz.yaml --out stores/fuzz`
     """
     from datasets.inspect import inspect_store
-    from datasets.render import Recipe, render
+    from datasets.recipe import Recipe
+    from datasets.render import render
     from fxcore.yamlfile import load_yaml
     from search.storage import Storage
 
     place = Storage(storage).store(out)
-    store = render(load_yaml(recipe, Recipe), place, overwrite=overwrite, workers=workers)
+    maker = None
+    if address is not None:
+        from search.engine.ray_render import on_cluster  # importing Ray takes seconds
+
+        maker = on_cluster(address)
+    try:
+        store = render(load_yaml(recipe, Recipe), place, overwrite=overwrite, workers=workers, maker=maker)
+    except KeyboardInterrupt:
+        console.print("interrupted; the same command goes on where it stopped")
+        raise typer.Exit(EXIT_INTERRUPTED) from None
     _print_store(place, inspect_store(store))
 
 
@@ -123,11 +145,11 @@ def import_command(
 
     Example: `fxsearch import di.wav amp.wav --test di2.wav amp2.wav --out stores/amp`
     """
-    from datasets.recordings import import_pair
+    from datasets.recordings import import_recordings
     from search.storage import Storage
 
     place = Storage(storage).store(out)
-    report = import_pair(
+    report = import_recordings(
         dry,
         wet,
         place,
@@ -236,7 +258,12 @@ def export_command(
     name: Name,
     trial: Annotated[int | None, typer.Option(help="A trial's id (default: the best).")] = None,
     kind: Annotated[
-        str, typer.Option("--format", metavar="F", help="all that can hold the best trial, or nam or safetensors: the best that it holds.")
+        str,
+        typer.Option(
+            "--format",
+            metavar="F",
+            help="all that can hold the best trial, or nam or safetensors: the best that it holds.",
+        ),
     ] = "all",
     out: Annotated[
         Path | None, typer.Option("--out", metavar="DIR", help="Default: ROOT/models/NAME.")
@@ -330,6 +357,9 @@ def main() -> None:
         app()
     except FxError as error:
         print(f"fxsearch: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except OSError as error:  # of a place that cannot be read or written to
+        print(f"fxsearch: {error.filename or 'a file'}: {reason(error)}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

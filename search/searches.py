@@ -8,6 +8,7 @@ search.export("nam", "models/")
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -78,9 +79,9 @@ class Search:
         for row in self._trained():
             return row
         for row in self.trials():
-            if row.state == "failed":
+            if row.state in ("failed", "diverged"):
                 raise SearchError(
-                    f"search '{self.name}' has no trained model; trial {row.id} failed: {row.reason}"
+                    f"search '{self.name}' has no trained model; trial {row.id} {row.state}: {row.reason}"
                 )
         raise SearchError(f"search '{self.name}' has no trained model yet; wait for its first report")
 
@@ -111,7 +112,8 @@ class Search:
             playable = self.playable(trial)
             known = evaluate(playable.model, to_device(self.recordings("test")), playable.sample_rate)
             if self.study.complete and not is_driven(self.folder):  # else the trial may still go on
-                self.study.record_test(trial, known)
+                with suppress(SearchError), recording(self.folder / "study.db"):  # known to us at least
+                    self.study.record_test(trial, known)
         return known
 
     def export(

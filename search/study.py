@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import optuna
+import sqlalchemy.exc
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState as OptunaState
 from pydantic import BaseModel
@@ -55,15 +56,18 @@ class Study:
 
     @classmethod
     def create(cls, path: Path, spec: SearchSpec, store_digest: str, sample_rate: int) -> "Study":
-        """A new study in the SQLite file `path`."""
-        study = optuna.create_study(storage=_storage(path), study_name=spec.name, direction="minimize")
+        """A new study in the SQLite file `path`, whole or not at all."""
+        part = path.with_suffix(".part")
+        part.unlink(missing_ok=True)
+        study = optuna.create_study(storage=_storage(part), study_name=spec.name, direction="minimize")
         study.set_user_attr("spec", spec.as_dict())
         study.set_user_attr("store_digest", store_digest)
         study.set_user_attr("sample_rate", sample_rate)
         study.set_user_attr("complete", False)
         for values in spec.space().first_draws():
             study.enqueue_trial(values)
-        return cls(study)
+        part.replace(path)
+        return cls.open(path, spec.name)
 
     @classmethod
     def open(cls, path: Path, name: str) -> "Study":
@@ -217,7 +221,7 @@ def recording(path: Path) -> Iterator[None]:
     """While a search writes to its database `path`: raises `SearchError` where that fails."""
     try:
         yield
-    except optuna.exceptions.StorageInternalError as error:
+    except (optuna.exceptions.StorageInternalError, sqlalchemy.exc.OperationalError) as error:
         cause = str(error.__cause__ or error).splitlines()[0]
         raise SearchError(
             f"{path} could not be written ({cause}); is the disk full? launching the search again resumes it"

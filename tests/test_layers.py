@@ -23,7 +23,7 @@ ENGINES = {"ray", "optuna"}
     [
         ("fxcore", [], {*ENGINES, "pyarrow", "pandas", "pedalboard", "datasets", "search"}),
         ("datasets", [], {*ENGINES, "pandas", "search"}),
-        ("search", ["search.engine.ray_tune"], {"ray"}),
+        ("search", [f"search.engine.ray_{name}" for name in ("render", "session", "tune")], {"ray"}),
     ],
 )
 def test_importing_every_module_loads_nothing_from_above(

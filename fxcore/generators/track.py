@@ -55,11 +55,17 @@ class Track(Spec):
     def render(self, sample_rate: int, rng: np.random.Generator) -> Signal:
         """The track (1, T), its peak at or below full scale: a pure function of spec and `rng`."""
         track = np.zeros((1, self.n_samples(sample_rate)), np.float32)
-        level_shares = (rng.permutation(self.segments) + rng.uniform(size=self.segments)) / self.segments
-        for segment, level_share in zip(np.split(track, self.segments, axis=1), level_shares, strict=True):
-            low_dbfs, high_dbfs = self.level_dbfs
-            self._fill(segment[0], low_dbfs + level_share * (high_dbfs - low_dbfs), sample_rate, rng)
+        levels_dbfs = self.draw_levels(rng)
+        for segment, level_dbfs in zip(np.split(track, self.segments, axis=1), levels_dbfs, strict=True):
+            self._fill(segment[0], level_dbfs, sample_rate, rng)
         return track
+
+    def draw_levels(self, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+        """A level in dBFS for each segment, spread over the whole range in random order."""
+        low_dbfs, high_dbfs = self.level_dbfs
+        shares = (rng.permutation(self.segments) + rng.uniform(size=self.segments)) / self.segments
+        levels: npt.NDArray[np.float64] = low_dbfs + shares * (high_dbfs - low_dbfs)
+        return levels
 
     def _fill(
         self, segment: npt.NDArray[np.float32], level_dbfs: float, sample_rate: int, rng: np.random.Generator

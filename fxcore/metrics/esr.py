@@ -15,7 +15,7 @@ class Esr(Metric):
     unit = ""
     worst = 100.0
 
-    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # noqa: ARG002  # every metric is given the dry
+    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # every metric is given the dry
         """Energies (2,) of error and wet."""
         return torch.stack(esr_sums(pred, wet))
 

@@ -14,7 +14,7 @@ class LogMel(Metric):
     unit = "dB"
     worst = 100.0
 
-    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # noqa: ARG002  # every metric is given the dry
+    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # every metric is given the dry
         """Sum (2,) of differences in dB, and their count."""
         return torch.stack(log_mel_sums(pred, wet, self.sample_rate))
 

@@ -13,7 +13,7 @@ class MrStft(Metric):
     unit = ""
     worst = 100.0
 
-    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # noqa: ARG002  # every metric is given the dry
+    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # every metric is given the dry
         """Sums (3, 4): four at each resolution."""
         return mr_stft_sums(pred, wet)
 

@@ -1,16 +1,17 @@
 """Windows of dry and wet, drawn from one tensor on the device; a batch costs one gather.
 
-All recordings of a split lie end to end in one tensor; a window never crosses from one to the next.
+All recordings of a split lie end to end in one tensor; a window never crosses from one to the next. Those of
+a store's cache lie so already: on the CPU, windows then are views of the cache, read where they are drawn.
 """
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fxcore.audio import Recording, Signal
+from fxcore.audio import Recording
 from fxcore.errors import StoreError
+from fxcore.splice import splice
 
 
 class Windows:
@@ -30,9 +31,11 @@ class Windows:
                 f"a window of {size} samples is longer than every training recording (the longest has "
                 f"{longest}); give longer recordings, or search smaller windows"
             )
+        whole = splice(recordings)
+        dry, wet = (torch.from_numpy(side[0]).to(device) for side in (whole.dry, whole.wet))
         self.context = context
-        self.dry = _join([r.dry for r in recordings], device).unfold(0, size, 1)  # (starts, size), a view
-        self.wet = _join([r.wet for r in recordings], device).unfold(0, size, 1)[:, context:]
+        self.dry = dry.unfold(0, size, 1)  # (starts, size), a view
+        self.wet = wet.unfold(0, size, 1)[:, context:]
         self._ends = usable.cumsum(0)  # positions 0 .. ends[-1] - 1 over all recordings
         self._offsets = starts - (self._ends - usable)
 
@@ -42,7 +45,3 @@ class Windows:
         start = position + self._offsets[torch.searchsorted(self._ends, position, right=True)]
         start = start.to(self.dry.device)
         return self.dry[start][:, None], self.wet[start][:, None]
-
-
-def _join(signals: Sequence[Signal], device: torch.device | str) -> Tensor:
-    return torch.from_numpy(np.concatenate([s[0] for s in signals], dtype=np.float32)).to(device)

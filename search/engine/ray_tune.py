@@ -5,11 +5,7 @@ A trial whose actor or node dies is started again and resumes from its own check
 driving process dies is resumed by a new Tuner over the same study.
 """
 
-import logging
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -21,13 +17,13 @@ from ray.tune.search import Searcher
 from fxcore.errors import SearchError
 from search.config import Resources, TrialTask
 from search.driver import Driver
+from search.engine.ray_session import connected
 from search.trial import TRIAL_ERRORS, TrialRun
 
 MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
 
-SETTINGS = {  # read by Ray when it starts and when Tune runs
+SETTINGS = {  # read when Tune runs
     "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt is ours to handle
     "TUNE_MAX_PENDING_TRIALS_PG": "1",
@@ -38,7 +34,7 @@ SETTINGS = {  # read by Ray when it starts and when Tune runs
 def run(driver: Driver, address: str | None = None) -> None:
     """Run the driver's trials on a local Ray started for this, or on the cluster at `address`."""
     resources = driver.study.spec.resources
-    with _ray(address), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
+    with connected(address, SETTINGS), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
         _check_resources(resources)
         trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
@@ -151,27 +147,6 @@ class Retries(NotSaved, tune.Callback):  # type: ignore[misc]
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self._driver.retried(self._numbers[trial.trial_id])
-
-
-@contextmanager
-def _ray(address: str | None) -> Iterator[None]:
-    """Ray for as long as the search runs; a local one asks for a token, which Ray makes (2.60 and on)."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=None if address else False,
-            log_to_driver=False,
-            logging_level=logging.CRITICAL,  # what happens to a trial is ours to tell
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise SearchError(f"no Ray cluster at {address or 'this machine'}: {reason}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def _check_resources(resources: Resources) -> None:

@@ -11,7 +11,7 @@ import soundfile
 from scipy import signal
 
 from datasets.probes import esr
-from datasets.recordings import ImportReport, import_pair
+from datasets.recordings import ImportReport, import_recordings
 from datasets.store import SampleStore
 from fxcore.audio import Signal, resample
 from fxcore.effects.octave import Octave
@@ -70,7 +70,7 @@ def spans(store: SampleStore, split: str) -> list[tuple[int, int]]:
 
 
 def test_one_pair_is_split_by_time(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    report = import_pair(*pair, tmp_path / "store")
+    report = import_recordings(*pair, tmp_path / "store")
     store = SampleStore.open(tmp_path / "store")
     for split in ("validation", "test"):
         assert len(spans(store, split)) == 3
@@ -88,7 +88,7 @@ def test_one_pair_is_split_by_time(pair: tuple[Path, Path], tmp_path: Path) -> N
 
 
 def test_every_block_lies_where_the_manifest_says(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    import_pair(*pair, tmp_path / "store")
+    import_recordings(*pair, tmp_path / "store")
     store = SampleStore.open(tmp_path / "store")
     for split in ("train", "validation", "test"):
         for recording, (start, stop) in zip(store.split(split), spans(store, split), strict=True):
@@ -99,7 +99,7 @@ def test_every_block_lies_where_the_manifest_says(pair: tuple[Path, Path], tmp_p
 def test_a_test_pair_is_the_test_split_whole(
     pair: tuple[Path, Path], other_pair: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    report = import_pair(*pair, tmp_path / "store", test=other_pair)
+    report = import_recordings(*pair, tmp_path / "store", test=other_pair)
     store = SampleStore.open(tmp_path / "store")
     (recording,) = store.split("test")
     np.testing.assert_array_equal(recording.dry, OTHER)
@@ -110,7 +110,7 @@ def test_a_test_pair_is_the_test_split_whole(
 
 
 def test_the_report_says_what_was_found(save: Save, tmp_path: Path) -> None:
-    report = import_pair(save("dry.wav", DRY), save("wet.wav", 0.5 * DRY), tmp_path / "store")
+    report = import_recordings(save("dry.wav", DRY), save("wet.wav", 0.5 * DRY), tmp_path / "store")
     assert report.gain_db == pytest.approx(-6.02, abs=0.02)
     assert report.polarity == 1
     assert report.latency_samples == 0
@@ -121,7 +121,7 @@ def test_the_report_says_what_was_found(save: Save, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("latency", [300, -300])
 def test_latency_is_removed_and_recorded(save: Save, tmp_path: Path, latency: int) -> None:
-    report = import_pair(
+    report = import_recordings(
         save("dry.wav", DRY), save("wet.wav", delayed(amp(DRY), latency)), tmp_path / "store"
     )
     assert latency - 60 <= report.latency_samples <= latency
@@ -134,7 +134,7 @@ def test_latency_is_removed_and_recorded(save: Save, tmp_path: Path, latency: in
 
 def test_a_latency_that_is_given_is_taken(save: Save, tmp_path: Path) -> None:
     dry, wet = save("dry.wav", DRY, subtype="FLOAT"), save("wet.wav", delayed(amp(DRY), 300), subtype="FLOAT")
-    report = import_pair(dry, wet, tmp_path / "store", latency_samples=300)
+    report = import_recordings(dry, wet, tmp_path / "store", latency_samples=300)
     assert report.latency_samples == 300
     (first, *_) = SampleStore.open(tmp_path / "store").split("train")
     np.testing.assert_array_equal(first.wet, amp(first.dry))
@@ -145,7 +145,7 @@ def test_the_test_pair_shares_a_latency_that_is_nearly_its_own(
 ) -> None:
     wet = save("late.wav", delayed(amp(DRY), 300))
     late = other_pair[0], save("late2.wav", delayed(amp(OTHER), 310))
-    report = import_pair(save("dry.wav", DRY), wet, tmp_path / "store", test=late)
+    report = import_recordings(save("dry.wav", DRY), wet, tmp_path / "store", test=late)
     (entry,) = [e for e in SampleStore.open(tmp_path / "store").manifest.recordings if e.split == "test"]
     assert entry.latency_samples == report.latency_samples
     assert report.warnings == ()
@@ -155,7 +155,7 @@ def test_a_test_pair_of_another_latency_keeps_its_own_and_is_told(
     pair: tuple[Path, Path], other_pair: tuple[Path, Path], save: Save, tmp_path: Path
 ) -> None:
     late = other_pair[0], save("late2.wav", delayed(amp(OTHER), 900))
-    report = import_pair(*pair, tmp_path / "store", test=late)
+    report = import_recordings(*pair, tmp_path / "store", test=late)
     (entry,) = [e for e in SampleStore.open(tmp_path / "store").manifest.recordings if e.split == "test"]
     assert 840 <= entry.latency_samples <= 900
     assert report.warnings == (f"test pair: its latency is {entry.latency_samples} samples, not 0",)
@@ -163,7 +163,7 @@ def test_a_test_pair_of_another_latency_keeps_its_own_and_is_told(
 
 def test_an_inverted_wet_is_told_and_left_so(save: Save, tmp_path: Path) -> None:
     dry, wet = save("dry.wav", DRY, subtype="FLOAT"), save("wet.wav", -amp(DRY), subtype="FLOAT")
-    report = import_pair(dry, wet, tmp_path / "store")
+    report = import_recordings(dry, wet, tmp_path / "store")
     assert report.polarity == -1
     assert "upside down" in report.warnings[0]
     store = SampleStore.open(tmp_path / "store")
@@ -173,7 +173,7 @@ def test_an_inverted_wet_is_told_and_left_so(save: Save, tmp_path: Path) -> None
 
 
 def test_a_pitch_shifted_wet_goes_in_with_a_warning(save: Save, tmp_path: Path) -> None:
-    report = import_pair(save("dry.wav", DRY), save("wet.wav", Octave()(DRY, RATE)), tmp_path / "store")
+    report = import_recordings(save("dry.wav", DRY), save("wet.wav", Octave()(DRY, RATE)), tmp_path / "store")
     assert report.latency_samples == 0
     assert "known to 20 ms only" in report.warnings[0]
 
@@ -186,7 +186,9 @@ def test_any_format_and_rate_and_channels(
 ) -> None:
     wet = resample(amp(DRY), RATE, 48_000)
     stereo = np.concatenate([0.9 * wet, 0.7 * wet])
-    report = import_pair(save("dry.wav", DRY), save(name, stereo, 48_000, **options), tmp_path / "store")
+    report = import_recordings(
+        save("dry.wav", DRY), save(name, stereo, 48_000, **options), tmp_path / "store"
+    )
     assert report.latency_samples == 0
     store = SampleStore.open(tmp_path / "store")
     assert store.manifest.sample_rate == RATE
@@ -195,29 +197,31 @@ def test_any_format_and_rate_and_channels(
 
 
 def test_both_sides_are_resampled_to_a_rate_that_is_given(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    report = import_pair(*pair, tmp_path / "store", sample_rate=16_000)
+    report = import_recordings(*pair, tmp_path / "store", sample_rate=16_000)
     store = SampleStore.open(tmp_path / "store")
     assert store.manifest.sample_rate == 16_000
     assert report.seconds["validation"] == pytest.approx(4.8, abs=0.01)
 
 
 def test_a_clipped_recording_is_warned_of(save: Save, tmp_path: Path) -> None:
-    report = import_pair(save("dry.wav", DRY), save("hot.wav", np.clip(4 * DRY, -1, 1)), tmp_path / "store")
+    report = import_recordings(
+        save("dry.wav", DRY), save("hot.wav", np.clip(4 * DRY, -1, 1)), tmp_path / "store"
+    )
     assert report.wet_clipped > 100
     assert report.dry_clipped == 0
     assert any("hot.wav" in w and "clipped samples; record it at a lower level" in w for w in report.warnings)
 
 
 def test_the_source_is_named_without_its_folder(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    import_pair(*pair, tmp_path / "store")
+    import_recordings(*pair, tmp_path / "store")
     manifest = SampleStore.open(tmp_path / "store").manifest
     assert manifest.source == "recordings dry.wav and wet.wav"
     assert manifest.recipe is None
 
 
 def test_the_same_pair_makes_the_same_store(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    import_pair(*pair, tmp_path / "a")
-    import_pair(*pair, tmp_path / "b")
+    import_recordings(*pair, tmp_path / "a")
+    import_recordings(*pair, tmp_path / "b")
     assert [(tmp_path / s / "manifest.json").read_bytes() for s in "ab"] == [
         (tmp_path / "a" / "manifest.json").read_bytes()
     ] * 2
@@ -244,32 +248,32 @@ def test_what_is_no_pair_is_refused_and_leaves_nothing(
 ) -> None:
     paths = save("dry.wav", DRY), save("wet.wav", wet, subtype="FLOAT")
     with pytest.raises(AudioError, match=message):
-        import_pair(*paths, tmp_path / "store")
+        import_recordings(*paths, tmp_path / "store")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["dry.wav", "wet.wav"]
 
 
 def test_a_silent_dry_is_refused(save: Save, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"dry\.wav is silent"):
-        import_pair(save("dry.wav", np.zeros_like(DRY)), save("wet.wav", DRY), tmp_path / "store")
+        import_recordings(save("dry.wav", np.zeros_like(DRY)), save("wet.wav", DRY), tmp_path / "store")
 
 
 def test_a_missing_or_foreign_file_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(AudioError, match=r"gone\.wav does not exist"):
-        import_pair(pair[0], tmp_path / "gone.wav", tmp_path / "store")
+        import_recordings(pair[0], tmp_path / "gone.wav", tmp_path / "store")
     (tmp_path / "notes.wav").write_text("words")
     with pytest.raises(AudioError, match=r"notes\.wav cannot be read as audio"):
-        import_pair(pair[0], tmp_path / "notes.wav", tmp_path / "store")
+        import_recordings(pair[0], tmp_path / "notes.wav", tmp_path / "store")
 
 
 def test_less_than_ten_seconds_cannot_be_split(save: Save, tmp_path: Path) -> None:
     short = DRY[:, : 9 * RATE]
     with pytest.raises(PairError, match=r"must last 10 s to be split; got 9\.00 s; record more"):
-        import_pair(save("dry.wav", short), save("wet.wav", amp(short)), tmp_path / "store")
+        import_recordings(save("dry.wav", short), save("wet.wav", amp(short)), tmp_path / "store")
 
 
 def test_ten_seconds_leave_half_for_training(save: Save, tmp_path: Path) -> None:
     short = DRY[:, : 10 * RATE]
-    report = import_pair(save("dry.wav", short), save("wet.wav", amp(short)), tmp_path / "store")
+    report = import_recordings(save("dry.wav", short), save("wet.wav", amp(short)), tmp_path / "store")
     assert report.seconds["train"] > 5.0
     assert report.seconds["test"] == report.seconds["validation"] == pytest.approx(1.2, abs=0.01)
 
@@ -281,16 +285,16 @@ def test_a_split_in_which_nothing_sounds_is_refused(save: Save, tmp_path: Path) 
         centre = round((2 * block + 0.5) * dry.shape[1] / 6)
         dry[:, centre - 2 * RATE : centre + 2 * RATE] = 0
     with pytest.raises(PairError, match=r"dry of what would be the validation split is silent.*long pauses"):
-        import_pair(save("dry.wav", dry), save("wet.wav", amp(dry)), tmp_path / "store")
+        import_recordings(save("dry.wav", dry), save("wet.wav", amp(dry)), tmp_path / "store")
 
 
 def test_an_existing_store_is_refused_before_the_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     (tmp_path / "store" / "manifest.json").write_text("{}")
     with pytest.raises(OutputExistsError):
-        import_pair(tmp_path / "gone.wav", tmp_path / "gone.wav", tmp_path / "store")
+        import_recordings(tmp_path / "gone.wav", tmp_path / "gone.wav", tmp_path / "store")
 
 
 def test_a_latency_longer_than_the_recording_is_refused(pair: tuple[Path, Path], tmp_path: Path) -> None:
     with pytest.raises(PairError, match="shorter than half the recording; got 900000 samples"):
-        import_pair(*pair, tmp_path / "store", latency_samples=900_000)
+        import_recordings(*pair, tmp_path / "store", latency_samples=900_000)

@@ -15,12 +15,13 @@ from datasets.cache import cached_split
 from datasets.folder import Folder
 from datasets.inspect import inspect_store
 from datasets.manifest import RecordingEntry
-from datasets.render import Recipe, Splits, render
+from datasets.recipe import Recipe, Splits
+from datasets.render import render
 from datasets.store import MANIFEST, SampleStore
 from datasets.writing import writing
 from fxcore.audio import Recording
 from fxcore.effects.distortion import Distortion
-from fxcore.errors import OutputExistsError, StoreError
+from fxcore.errors import EffectError, OutputExistsError, StoreError
 from fxcore.generators.track import Track
 
 pytestmark = pytest.mark.cluster
@@ -92,19 +93,72 @@ def test_a_store_is_read_back_from_a_bucket(
             np.testing.assert_array_equal(got.wet, expected.wet)
 
 
+RECIPE = Recipe(
+    sample_rate=8000,
+    effect=Distortion(),
+    track=Track(segments=1, segment_seconds=0.5),
+    splits=Splits(train=2),
+)
+
+
+def contents(uri: str) -> dict[str, bytes]:
+    folder = Folder.at(uri)
+    return {file: folder.read(file) for file in folder.files()}
+
+
+def interrupt(done: int, total: int) -> None:
+    if done == total // 2:
+        raise KeyboardInterrupt
+
+
 def test_a_rendered_store_in_a_bucket_has_the_same_bytes_as_one_on_a_disk(uri: str, tmp_path: Path) -> None:
-    recipe = Recipe(
-        sample_rate=8000,
-        effect=Distortion(),
-        track=Track(segments=1, segment_seconds=0.5),
-        splits=Splits(train=1),
-    )
-    render(recipe, uri)
-    render(recipe, tmp_path / "store")
-    remote = Folder.at(uri)
-    assert {f: remote.read(f) for f in remote.files()} == {
-        path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()
-    }
+    render(RECIPE, uri)
+    render(RECIPE, tmp_path / "store")
+    assert contents(uri) == contents(str(tmp_path / "store"))
+
+
+def test_an_interrupted_render_goes_on_in_a_bucket(uri: str, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        render(RECIPE, uri, progress=interrupt)
+    with pytest.raises(StoreError, match="no finished sample store"):
+        SampleStore.open(uri)
+    told = []
+    render(RECIPE, uri, progress=lambda *done: told.append(done))
+    assert told == [(2, 4), (3, 4), (4, 4)]
+    render(RECIPE, tmp_path / "store")
+    assert contents(uri) == contents(str(tmp_path / "store"))
+
+
+def test_a_render_takes_nothing_over_from_another_store_in_its_place(uri: str, tmp_path: Path) -> None:
+    render(RECIPE, uri)
+    other = RECIPE.model_copy(update={"seed": 7})
+    with pytest.raises(KeyboardInterrupt):
+        render(other, uri, overwrite=True, progress=interrupt)
+    assert SampleStore.open(uri).verify() == []
+    with pytest.raises(OutputExistsError):
+        render(other, uri)
+    told = []
+    render(other, uri, overwrite=True, progress=lambda *done: told.append(done))
+    assert told == [(2, 4), (3, 4), (4, 4)]
+    render(other, tmp_path / "store")
+    assert contents(uri) == contents(str(tmp_path / "store"))
+
+
+def test_an_unfinished_render_is_in_the_way_of_another_until_it_is_overwritten(uri: str) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        render(RECIPE, uri, progress=interrupt)
+    other = RECIPE.model_copy(update={"seed": 7})
+    with pytest.raises(OutputExistsError):
+        render(other, uri)
+    store = render(other, uri, overwrite=True)
+    assert set(contents(uri)) == {MANIFEST, *(shard.file for shard in store.manifest.shards)}
+
+
+def test_a_render_that_makes_nothing_leaves_nothing(uri: str) -> None:
+    silent = RECIPE.model_copy(update={"track": Track(segments=1, level_dbfs=(-120.0, -120.0))})
+    with pytest.raises(EffectError, match="silent"):
+        render(silent, uri)
+    assert contents(uri) == {}
 
 
 def test_nothing_at_an_address(uri: str) -> None:

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
 from datasets.manifest import RecordingEntry
-from datasets.store import MANIFEST, SEGMENT_SAMPLES, SampleStore, encode_shard
+from datasets.shard import GROUP_ROWS, SEGMENT_SAMPLES, encode_shard
+from datasets.store import MANIFEST, SampleStore
 from fxcore.audio import Recording
 from fxcore.errors import StoreError
 
@@ -50,21 +50,55 @@ def test_a_shard_of_several_recordings_is_read_by_split(
     np.testing.assert_array_equal(read.wet, pieces[3][1].wet)
 
 
-def test_rows_are_segments_with_their_place(store: SampleStore) -> None:
-    table = pq.read_table(shard_files(store)[0])
-    assert table.column_names == ["recording", "split", "position", "length", "dry", "wet"]
-    assert table["recording"].to_pylist() == ["train-0"] * 3
-    assert table["split"].to_pylist() == ["train"] * 3
-    assert table["position"].to_pylist() == [0, SEGMENT_SAMPLES, 2 * SEGMENT_SAMPLES]
-    assert table["length"].to_pylist() == [SEGMENT_SAMPLES, SEGMENT_SAMPLES, 5]
-    assert store.manifest.shards[0].rows == 3
-    last = np.array(table["wet"][2].as_py())
-    assert len(last) == SEGMENT_SAMPLES
-    assert not last[5:].any()
+def test_a_stream_gives_one_recording_after_another(store: SampleStore, pieces: list[Piece]) -> None:
+    stream = store.stream("train")
+    first = next(stream)
+    assert first.name == "train-0"
+    np.testing.assert_array_equal(first.wet, pieces[0][1].wet)
+    assert [recording.name for recording in stream] == ["train-1"]
 
 
-def test_the_same_samples_make_the_same_bytes(pieces: list[Piece]) -> None:
-    assert encode_shard(pieces) == encode_shard(pieces)
+def test_a_stream_reaches_a_corrupt_shard_only_where_it_lies(store: SampleStore) -> None:
+    last = shard_files(store)[1]
+    last.write_bytes(b"")
+    stream = store.stream("train")
+    assert next(stream).name == "train-0"
+    with pytest.raises(StoreError, match=last.name):
+        next(stream)
+
+
+def test_samples_that_are_read_are_not_to_be_written(store: SampleStore) -> None:
+    (read,) = store.split("test")
+    with pytest.raises(ValueError, match="read-only"):
+        read.wet[0, 0] = 1.0
+
+
+def test_segments_are_the_recordings_in_pieces(
+    tmp_path: Path, piece: Callable[..., Piece], write: Callable[..., SampleStore]
+) -> None:
+    entry, recording = piece("train-0", "train", GROUP_ROWS * SEGMENT_SAMPLES + 5)
+    store = write(tmp_path / "store", [(entry, recording)])
+    segments = list(store.segments([entry]))
+    assert [segment.position for segment in segments] == [0, GROUP_ROWS * SEGMENT_SAMPLES]
+    np.testing.assert_array_equal(np.concatenate([s.dry for s in segments]), recording.dry[0])
+    np.testing.assert_array_equal(store.split("train")[0].wet, recording.wet)
+
+
+@pytest.mark.parametrize("samples", [2 * SEGMENT_SAMPLES + 4, 2 * SEGMENT_SAMPLES + 6])
+def test_a_manifest_that_tells_another_length_is_refused(store: SampleStore, samples: int) -> None:
+    first, *others = store.manifest.recordings
+    recordings = (first.model_copy(update={"samples": samples}), *others)
+    manifest = store.manifest.model_copy(update={"recordings": recordings})
+    (Path(store.uri) / MANIFEST).write_bytes(manifest.to_json())
+    with pytest.raises(StoreError, match="no shard holds train-0 as the manifest has it"):
+        SampleStore.open(store.uri).split("train")
+
+
+def test_a_recording_in_no_shard_is_named(store: SampleStore) -> None:
+    manifest = store.manifest.model_copy(update={"shards": store.manifest.shards[1:]})
+    (Path(store.uri) / MANIFEST).write_bytes(manifest.to_json())
+    with pytest.raises(StoreError, match="no shard holds train-0"):
+        SampleStore.open(store.uri).split("train")
 
 
 def test_the_digest_follows_the_samples(

@@ -1,5 +1,9 @@
 """A real search, run once: three trials of two families on a few seconds of fuzz."""
 
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
 import pytest
 
 from datasets.render import Recipe, render
@@ -25,3 +29,19 @@ def tiny_search(tmp_path_factory: pytest.TempPathFactory) -> Search:
     root = tmp_path_factory.mktemp("storage")
     render(Recipe.from_dict(RECIPE), root / "stores" / "fuzz")
     return launch(SearchSpec.from_dict(SPEC), storage=root, engine="local")
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """While it is open, no file of this process grows beyond so many bytes: as on a disk that is full."""
+
+    @contextmanager
+    def limit(n_bytes: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

@@ -1,8 +1,9 @@
-"""Searches from launch to end: the same on every engine, resumed after interruptions, clear where they fail."""
+"""Searches from launch to end: the same on every engine, resumed when interrupted, clear where they fail."""
 
 import os
 import shutil
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from search import Search, SearchSpec, launch, open_search
 from search.config import TrialConfig
 from search.lock import driving
 from search.progress import Progress
-
 
 TRIAL_NAMES = ("ray::TrialActor", "ray::ResourceTrainable")  # waiting for work, and at work
 
@@ -157,7 +157,7 @@ def test_a_larger_budget_extends_a_complete_search(again, tmp_path):
 
 @pytest.mark.parametrize("change", [{"families": {"lstm": {"hidden": [4, 9]}}}, {"seed": 1}])
 def test_another_search_of_the_same_name_is_refused(again, change):
-    with pytest.raises(SearchError, match="with other settings or other data exists in .*another --name"):
+    with pytest.raises(SearchError, match=r"with other settings or other data exists in .*another --name"):
         launch(spec_of(again, **change), storage=again.storage.root, engine="local")
 
 
@@ -189,16 +189,38 @@ def test_a_search_whose_trials_all_failed_says_why(tiny_search, tmp_path):
         launch(spec, storage=tmp_path, engine="local").best()
 
 
-def test_a_diverging_trial_ends_with_finite_metrics(tiny_search, tmp_path):
+def test_a_trial_that_diverges_is_told_apart_and_its_metrics_are_finite(tiny_search, tmp_path):
     spec = spec_of(
         tiny_search,
-        families={"conv": {"layers": 6, "window": 64, "channels": 8}},
-        training={"learning_rate": 1.0, "warm_up_share": 0.0, "clip_norm": 1e30},
-        budget={"trials": 1, "trial_steps": 60},
+        families={"conv": {"layers": 16, "window": 32, "channels": 128}},
+        training={"learning_rate": 1.0, "warm_up_share": 0.0, "block_samples": 256, "batch": 2},
+        budget={"trials": 1, "trial_steps": 9},
     )
-    (row,) = launch(spec, storage=tmp_path, engine="local").trials()
-    assert row.state in ("complete", "diverged")
-    assert all(abs(value) < float("inf") for value in row.metrics.values())
+    search = launch(spec, storage=tmp_path, engine="local")
+    (row,) = search.trials()
+    assert (row.state, row.reason) == ("diverged", "the loss was no number at step 2")
+    assert all(0.0 <= value < float("inf") for value in row.metrics.values())
+    with pytest.raises(SearchError, match="no trained model; trial 0 diverged: the loss"):
+        search.best()
+
+
+def test_a_full_disk_interrupts_a_search_and_it_resumes(again, tmp_path, full_disk):
+    class Filler(Diary):
+        def reported(self, number: int, report: Report) -> None:
+            super().reported(number, report)
+            if (number, report.index) == (1, 3):
+                disk.enter_context(full_disk(1000))
+
+    with full_disk(500), pytest.raises(SearchError, match="is the disk full") as caught:
+        launch(again.spec, storage=tmp_path, engine="local")
+    assert "\n" not in str(caught.value)
+    with pytest.raises(SearchError, match="no search 'tiny'"):
+        open_search(again.name, tmp_path)
+    with ExitStack() as disk, pytest.raises(SearchError, match="is the disk full") as caught:
+        launch(again.spec, storage=tmp_path, engine="local", progress=Filler())
+    assert "\n" not in str(caught.value)
+    assert open_search(again.name, tmp_path).state == "interrupted"
+    assert outcome(launch(again.spec, storage=tmp_path, engine="local")) == outcome(again)
 
 
 def test_a_corrupt_store_is_refused_before_there_is_a_search(tiny_search, tmp_path, monkeypatch):

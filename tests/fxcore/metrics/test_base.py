@@ -15,7 +15,7 @@ class First(Metric):
     unit = ""
     worst = 10.0
 
-    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # noqa: ARG002  # every metric is given all
+    def sums(self, dry: Tensor, wet: Tensor, pred: Tensor) -> Tensor:  # every metric is given all
         return pred[:, 0, 0].sum()
 
     def divide(self, sums: Tensor) -> Tensor:
