@@ -29,7 +29,7 @@ class PairReport(Spec):
     dry_clipped: int  # samples at full scale
     wet_clipped: int
     dropouts: int
-    drift_samples: float | None  # of the latency, from the start to the end
+    drift_samples: float | None  # of the latency, from the start to the end; 0 where none is certain
     drift_ppm: float | None
     noise_floor_db: float | None  # of the wet where the dry is silent, against the wet's peak
     repeated_seconds: float  # that the dry plays again and `repeatability_esr` is judged by
@@ -72,8 +72,8 @@ def examine(pair: Pair, common_latency_samples: int) -> Examined:
         dry_clipped=pair.recorded[0].clipped,
         wet_clipped=pair.recorded[1].clipped,
         dropouts=len(dropouts),
-        drift_samples=_rounded(pair.drift.samples if pair.drift else None),
-        drift_ppm=_rounded(pair.drift.ppm if pair.drift else None),
+        drift_samples=_rounded(pair.drift and pair.drift.samples * pair.drift.certain),
+        drift_ppm=_rounded(pair.drift and pair.drift.ppm * pair.drift.certain),
         noise_floor_db=_rounded(noise_db),
         repeated_seconds=round(alike.seconds, 2),
         warnings=tuple(warnings),
@@ -162,7 +162,7 @@ def _noise_warnings(noise_db: float | None) -> list[str]:
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    return None if value is None else round(value, 2) + 0.0  # no -0.0
 
 
 def _rms_db(signal: Signal) -> float:

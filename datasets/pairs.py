@@ -13,7 +13,7 @@ from fxcore.audio import Signal, check_not_silent, count_clipped, read, resample
 from fxcore.errors import PairError
 
 MAX_DIFFERENCE_S = 1.0  # between the lengths of dry and wet
-START_S = 10.0  # that a latency which drifts is measured in
+START_S = 5.0  # that a latency which drifts is measured in
 NEAR_S, FAR_S = 0.03, 1.05  # where to look for a latency that is about known, and for one that is not
 
 

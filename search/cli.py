@@ -128,12 +128,16 @@ def render_command(
 
 @app.command("import")
 def import_command(
-    dry: Annotated[Path, typer.Argument(metavar="DRY", help="The clean recording (wav, flac, ogg, mp3).")],
-    wet: Annotated[Path, typer.Argument(metavar="WET", help="The same through the gear.")],
+    dry: Annotated[
+        Path, typer.Argument(metavar="DRY", help="The clean recording (wav, flac, ogg, mp3), or a folder.")
+    ],
+    wet: Annotated[
+        Path, typer.Argument(metavar="WET", help="The same through the gear; in a folder, by the same names.")
+    ],
     out: Annotated[str, typer.Option("--out", metavar="STORE", help="The store to write.")],
     test: Annotated[
         tuple[Path, Path] | None,
-        typer.Option("--test", metavar="DRY WET", help="A pair kept for the test split alone."),
+        typer.Option("--test", metavar="DRY WET", help="A pair, or folders, for the test split alone."),
     ] = None,
     sample_rate: Annotated[int | None, typer.Option(help="Resample to this, in Hz (default: DRY's).")] = None,
     latency_samples: Annotated[int | None, typer.Option(help="Override the latency that is found.")] = None,
@@ -141,7 +145,10 @@ def import_command(
     storage: Root = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take in a recorded pair: check, resample, align and split it into a sample store.
+    """Take in recorded pairs: check, resample, align and split them into a sample store.
+
+    Three pairs and more are split by recording, fewer by time. What looks wrong (clipping, an offset,
+    dropouts, drift, noise) is told, and the pair taken all the same.
 
     Example: `fxsearch import di.wav amp.wav --test di2.wav amp2.wav --out stores/amp`
     """
@@ -404,14 +411,33 @@ def _print_verdict(search: "Search") -> None:
 
 def _print_import(place: str, report: "ImportReport") -> None:
     seconds = ", ".join(f"{split} {value:.1f} s" for split, value in report.seconds.items())
-    console.print(
-        f"{place}: {seconds}\nlatency {report.latency_samples} samples, "
-        f"{'inverted' if report.polarity < 0 else 'not inverted'}, correlation {report.correlation:.2f}, "
-        f"gain {report.gain_db:+.1f} dB",
-        soft_wrap=True,
-    )
+    console.print(f"{place}: {seconds}", soft_wrap=True)
+    table = Table(box=None, pad_edge=False)
+    columns = ("pair", "latency", "best match", "drift ppm", "inverted", "correlation", "gain dB", "noise dB")
+    for name in columns:
+        table.add_column(name, justify="left" if name == "pair" else "right")
+    for pair in report.pairs:
+        table.add_row(
+            pair.name,
+            str(pair.latency_samples),
+            _or_dash(pair.fine_latency_samples, ".2f"),
+            _or_dash(pair.drift_ppm, ".1f"),
+            "yes" if pair.polarity < 0 else "no",
+            f"{pair.correlation:.2f}",
+            f"{pair.gain_db:+.1f}",
+            _or_dash(pair.noise_floor_db, ".0f"),
+        )
+    console.print(table)
+    console.print(_floors(report), soft_wrap=True)
     for warning in report.warnings:
         console.print(f"warning: {warning}", style="yellow", soft_wrap=True)
+
+
+def _floors(report: "ImportReport | StoreReport") -> str:
+    return (
+        f"ESR that no linear model gets below {_or_dash(report.linearity_esr, '.2g')}, "
+        f"that no model gets below {_or_dash(report.repeatability_esr, '.2g')}"
+    )
 
 
 def _print_store(place: str, report: "StoreReport") -> None:
@@ -425,11 +451,7 @@ def _print_store(place: str, report: "StoreReport") -> None:
         )
     console.print(f"{place}: {report.source}, {report.sample_rate} Hz", soft_wrap=True)
     console.print(table)
-    console.print(
-        f"ESR that no linear model gets below {_or_dash(report.linearity_esr, '.2g')}, "
-        f"that no model gets below {_or_dash(report.repeatability_esr, '.2g')}; digest {report.store_digest}",
-        soft_wrap=True,
-    )
+    console.print(f"{_floors(report)}; digest {report.store_digest}", soft_wrap=True)
     for problem in report.problems:
         console.print(problem, style="red", soft_wrap=True)
     if report.verified and not report.problems:

@@ -134,7 +134,7 @@ class Search:
             playable = next((p for p in models if FORMATS[kind].refusal(p.model) is None), playable)
         kinds = formats_for(playable.model) if kind == "all" else [kind]
         folder = Path(out) if out else self.storage.models(self.name)
-        stem = str(playable.facts["name"])
+        stem = self.name if trial is None else str(playable.facts["name"])
         paths = {k: folder / f"{stem}{FORMATS[k].extension if k in FORMATS else ''}" for k in kinds}
         for path in paths.values():
             if path.exists() and not overwrite:

@@ -54,8 +54,7 @@ def ran(workplace: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(workplace)
         for arguments in commands("fxsearch"):
-            expanded = [str(p) for a in arguments for p in (sorted(Path().glob(a)) if "*" in a else [a])]
-            patch.setattr(sys, "argv", ["fxsearch", *expanded])
+            patch.setattr(sys, "argv", ["fxsearch", *arguments])
             with pytest.raises(SystemExit) as done:
                 main()
             assert done.value.code == 0, arguments
@@ -70,7 +69,7 @@ def test_every_block_is_of_a_kind_that_is_tested():
 def test_the_commands_take_a_recording_to_a_plug_in(ran):
     assert (ran / "runs" / "stores" / "amp" / "manifest.json").exists()
     assert (ran / "amp.html").read_text(encoding="utf-8").startswith("<!doctype html>")
-    assert len(list((ran / "plugins").glob("amp-*.nam"))) == 1
+    assert (ran / "plugins" / "amp.nam").exists()
     wet, sample_rate = audio.read(ran / "amped.wav")
     assert (wet.shape, sample_rate) == ((2, 8000), 8000)
 

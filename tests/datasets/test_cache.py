@@ -10,9 +10,10 @@ import torch
 
 from datasets.cache import cache_root, cached_split
 from datasets.manifest import RecordingEntry
-from datasets.store import SampleStore
+from datasets.store import MANIFEST, SampleStore
 from fxcore.audio import Recording
 from fxcore.errors import StoreError
+from fxcore.training.windows import Windows
 
 Piece = tuple[RecordingEntry, Recording]
 
@@ -73,6 +74,30 @@ def test_a_file_of_another_length_is_made_again(tmp_path: Path, store: SampleSto
     (tmp_path / "cache" / store.digest).mkdir(parents=True)
     np.save(tmp_path / "cache" / store.digest / "train.npy", np.zeros(10, np.float32))
     assert equal(cached_split(store, "train", tmp_path / "cache"), store.split("train"))
+
+
+def test_a_file_of_another_shape_is_made_again(tmp_path: Path, store: SampleStore) -> None:
+    cached = cached_split(store, "train", tmp_path / "cache")
+    file = tmp_path / "cache" / store.digest / "train.npy"
+    np.save(file, np.zeros(cached.dry.size + cached.wet.size, np.float32))
+    assert equal(cached_split(store, "train", tmp_path / "cache"), store.split("train"))
+
+
+def test_windows_are_views_of_the_cache(tmp_path: Path, store: SampleStore) -> None:
+    cached = cached_split(store, "train", tmp_path / "cache")
+    windows = Windows(cached, 100, 50)
+    assert np.shares_memory(windows.dry.numpy(), cached.dry)
+    assert np.shares_memory(windows.wet.numpy(), cached.wet)
+
+
+def test_recordings_lie_in_the_order_of_the_manifest_whatever_that_of_the_shards(
+    tmp_path: Path, store: SampleStore
+) -> None:
+    backwards = store.manifest.model_copy(update={"shards": store.manifest.shards[::-1]})
+    (Path(store.uri) / MANIFEST).write_bytes(backwards.to_json())
+    again = SampleStore.open(store.uri)
+    assert equal(cached_split(again, "train", tmp_path / "cache"), store.split("train"))
+    assert equal(again.split("train"), store.split("train"))
 
 
 def test_a_corrupt_store_leaves_no_cache(tmp_path: Path, store: SampleStore) -> None:

@@ -57,6 +57,23 @@ def test_the_digest_is_of_the_data_not_of_the_program() -> None:
     assert MANIFEST.model_copy(update={"shards": (other,)}).digest() != MANIFEST.digest()
 
 
+def test_the_digest_leaves_out_where_the_training_audio_lay_and_nothing_else() -> None:
+    def digest(**audio: object) -> str:
+        values = {"folder": "/home/a", "share": 0.5, "files": [{"sha256": "00"}], **audio}
+        recipe = {"seed": 1, "training_audio": values}
+        return MANIFEST.model_copy(update={"recipe": recipe}).digest()
+
+    assert digest(folder="/home/b") == digest()
+    assert digest(share=0.4) != digest()
+    assert digest(files=[{"sha256": "01"}]) != digest()
+
+
+def test_a_shard_of_before_there_were_statistics_is_read() -> None:
+    values = MANIFEST.as_dict()
+    del values["shards"][0]["statistics"]
+    assert StoreManifest.parse(json.dumps(values).encode(), "s") == MANIFEST
+
+
 def test_seconds_a_split() -> None:
     assert MANIFEST.seconds("train") == 2.5
     assert MANIFEST.seconds("validation") == 0.0

@@ -231,7 +231,7 @@ def test_export_writes_all_formats_that_hold_the_model_where_asked_or_below_the_
     assert torch.allclose(wets[0], wets[1], atol=1e-5)
     assert load(paths[1]).facts["search"] == "tiny"
     (line,) = succeed(cli("export", "tiny", "--format", "safetensors", "--storage", root)).splitlines()
-    assert line == str(root / "models" / "tiny" / f"tiny-{tiny_search.best().id}.safetensors")
+    assert line == str(root / "models" / "tiny" / "tiny.safetensors")
 
 
 def test_one_format_without_a_trial_takes_the_best_trial_that_it_can_hold(cli, tiny_search, tmp_path):
@@ -248,8 +248,9 @@ def test_one_format_without_a_trial_takes_the_best_trial_that_it_can_hold(cli, t
         numbers[config.model.kind] = number
     assert Search("tiny", Storage(tmp_path)).best().id == numbers["conv"]
     arguments = ["export", "tiny", "--storage", tmp_path, "--out", tmp_path, "--overwrite"]
-    assert succeed(cli(*arguments)) == f"{tmp_path}/tiny-{numbers['conv']}.safetensors\n"
-    assert succeed(cli(*arguments, "--format", "nam")) == f"{tmp_path}/tiny-{numbers['lstm']}.nam\n"
+    assert succeed(cli(*arguments)) == f"{tmp_path}/tiny.safetensors\n"
+    assert succeed(cli(*arguments, "--format", "nam")) == f"{tmp_path}/tiny.nam\n"
+    assert load(tmp_path / "tiny.nam").facts["trial"] == numbers["lstm"]
     line = refusal(cli(*arguments, "--format", "nam", "--trial", numbers["conv"]))
     assert line.endswith("a .nam file holds lstm and wavenet models; this one is a conv")
 
