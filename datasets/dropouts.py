@@ -17,6 +17,7 @@ MIN_S, MAX_S = 0.0005, 1.0  # longer ones are pauses
 AROUND_S = 0.02  # on both sides, to judge what was going on
 SOUNDING = 0.01  # of the recording's rms, -40 dB
 JUMP = 0.001  # -60 dBFS, ten times what counts as silence
+DRIVEN_FACTOR = 1.5
 HOLD_FACTOR = 8  # times longer than the effect's own holds
 
 
@@ -49,7 +50,8 @@ def find_dropouts(dry: Signal, wet: Signal, sample_rate: int) -> list[Dropout]:
         value = float(samples[start])
         if _is_extreme(value, before, after):
             continue
-        if _jumps(value, before, after):
+        near = slice(max(start - around, 0), stop + around)
+        if _jumps(value, before, after) or _is_driven(dry[0, start:stop], dry[0, near], samples[near]):
             found.append(Dropout(start / sample_rate, (stop - start) / sample_rate))
         else:
             smooth += 1
@@ -76,6 +78,13 @@ def _jumps(value: float, before: Samples, after: Samples) -> bool:
     steps = np.abs(np.concatenate([np.diff(before), np.diff(after)]))
     usual = float(np.median(steps[steps > 0])) if steps.any() else 0.0
     return edge > max(JUMP, 3 * usual, 0.1 * min(_rms(before), _rms(after)))
+
+
+def _is_driven(heard: Samples, heard_near: Samples, near: Samples) -> bool:
+    """Whether the dry is louder in a run than where the wet moves around it, as under a dead zone it is not."""
+    moving = np.diff(near, prepend=near[0]) != 0
+    usual = float(np.median(np.abs(heard_near[moving]))) if moving.any() else np.inf
+    return float(np.abs(heard).max()) > DRIVEN_FACTOR * usual
 
 
 def _rms(samples: npt.NDArray[np.float32]) -> float:
