@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import soxr
 
 from fxcore.audio import SILENCE_DBFS, Signal
 from fxcore.correlation import Array, correlate, faded
@@ -97,6 +98,11 @@ def jump_of(track: Latencies) -> Jump | None:
             from_s, to_s = track.centres[split - 1 : split + 1] / track.sample_rate
             found.append((sum(shares), Jump(round(new - old), float(from_s), float(to_s))))
     return max(found)[1] if found else None
+
+
+def without_drift(wet: Signal, drift: Drift) -> Signal:
+    """The wet (1, T) as on the dry's clock, to measure with."""
+    return np.asarray(soxr.resample(wet[0], 1e6 + drift.ppm, 1e6, quality="HQ")[None], np.float32)
 
 
 def _share_at(track: Latencies, windows: slice, lag: float, *, other: float) -> float:

@@ -17,7 +17,7 @@ MIN_S, MAX_S = 0.0005, 1.0  # longer ones are pauses
 AROUND_S = 0.02  # on both sides, to judge what was going on
 SOUNDING = 0.01  # of the recording's rms, -40 dB
 JUMP = 0.001  # -60 dBFS, ten times what counts as silence
-DRIVEN_FACTOR = 1.5
+LONG_S, DRIVEN_FACTOR = 0.002, 1.5
 HOLD_FACTOR = 8  # times longer than the effect's own holds
 
 
@@ -51,7 +51,10 @@ def find_dropouts(dry: Signal, wet: Signal, sample_rate: int) -> list[Dropout]:
         if _is_extreme(value, before, after):
             continue
         near = slice(max(start - around, 0), stop + around)
-        if _jumps(value, before, after) or _is_driven(dry[0, start:stop], dry[0, near], samples[near]):
+        long = stop - start > LONG_S * sample_rate
+        if _jumps(value, before, after) or (
+            long and _is_driven(dry[0, start:stop], dry[0, near], samples[near])
+        ):
             found.append(Dropout(start / sample_rate, (stop - start) / sample_rate))
         else:
             smooth += 1
@@ -59,9 +62,9 @@ def find_dropouts(dry: Signal, wet: Signal, sample_rate: int) -> list[Dropout]:
 
 
 def _usual(lengths: npt.NDArray[np.int64]) -> float:
-    """The length of a run of equal samples that 95 % of all samples lie in, or in a shorter one."""
+    """The length of a run of equal samples that half of all samples lie in, or in a shorter one."""
     held = np.cumsum(np.bincount(lengths) * np.arange(lengths.max(initial=0) + 1))  # by runs up to a length
-    return float(np.searchsorted(held, 0.95 * held[-1])) if lengths.size else 0.0
+    return float(np.searchsorted(held, 0.5 * held[-1])) if lengths.size else 0.0
 
 
 def _is_extreme(value: float, before: Samples, after: Samples) -> bool:
@@ -81,7 +84,7 @@ def _jumps(value: float, before: Samples, after: Samples) -> bool:
 
 
 def _is_driven(heard: Samples, heard_near: Samples, near: Samples) -> bool:
-    """Whether the dry is louder in a run than where the wet moves around it, as under a dead zone it is not."""
+    """Whether the dry is louder in a run than where the wet moves around it; it is not under a dead zone."""
     moving = np.diff(near, prepend=near[0]) != 0
     usual = float(np.median(np.abs(heard_near[moving]))) if moving.any() else np.inf
     return float(np.abs(heard).max()) > DRIVEN_FACTOR * usual

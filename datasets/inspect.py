@@ -52,12 +52,17 @@ def inspect_store(store: SampleStore, verify: bool = False) -> StoreReport:
     splits, linearity_esr = {}, manifest.probes.linearity_esr
     for split in SPLITS:
         entries = [entry for entry in manifest.recordings if entry.split == split]
-        sound = store.read([entry for entry in entries if entry.name not in lost])
+        dry, wet, sound = _Tally(), _Tally(), []
+        for recording in store.stream([entry for entry in entries if entry.name not in lost]):
+            dry.add(recording.dry)
+            wet.add(recording.wet)
+            if split == "train" and manifest.recipe is None:
+                sound.append(recording)
         splits[split] = SplitReport(
             recordings=len(entries),
             seconds=manifest.seconds(split),
-            dry=_levels([recording.dry for recording in sound]),
-            wet=_levels([recording.wet for recording in sound]),
+            dry=dry.levels(),
+            wet=wet.levels(),
         )
         if split == "train" and manifest.recipe is None:
             linearity_esr = incoherent_share(sound)
@@ -76,13 +81,19 @@ def inspect_store(store: SampleStore, verify: bool = False) -> StoreReport:
     )
 
 
-def _levels(signals: list[Signal]) -> Levels:
-    """Of several signals (1, T) together."""
-    energy = sum(float(np.sum(signal.astype(np.float64) ** 2)) for signal in signals)
-    samples = sum(signal.size for signal in signals)
-    if energy == 0.0:
-        return Levels(peak_dbfs=None, rms_dbfs=None)
-    return Levels(
-        peak_dbfs=round(max(peak_dbfs(signal) for signal in signals), 2),
-        rms_dbfs=round(10 * float(np.log10(energy / samples)), 2),
-    )
+class _Tally:
+    """Levels of several signals (1, T) together, taken in one after another."""
+
+    def __init__(self) -> None:
+        self._energy, self._samples, self._peak_dbfs = 0.0, 0, -float("inf")
+
+    def add(self, signal: Signal) -> None:
+        self._energy += float(np.square(signal, dtype=np.float64).sum())
+        self._samples += signal.size
+        self._peak_dbfs = max(self._peak_dbfs, peak_dbfs(signal))
+
+    def levels(self) -> Levels:
+        if self._energy == 0.0:
+            return Levels(peak_dbfs=None, rms_dbfs=None)
+        rms_dbfs = 10 * float(np.log10(self._energy / self._samples))
+        return Levels(peak_dbfs=round(self._peak_dbfs, 2), rms_dbfs=round(rms_dbfs, 2))

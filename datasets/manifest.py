@@ -63,6 +63,7 @@ class StoreManifest(Spec):
     recordings: tuple[RecordingEntry, ...]
     shards: tuple[ShardEntry, ...]
     probes: Probes = Probes()
+    as_played: dict[str, Any] | None = None  # the effect as it ran: latency removed, parameters read back
 
     def digest(self) -> str:
         """The identity of the data, whichever program version wrote it, wherever its training audio lay."""

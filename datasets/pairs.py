@@ -6,14 +6,13 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets.checks import offset_dbfs
-from datasets.drift import Drift, Jump, drift_of, jump_of, track_latency
+from datasets.drift import Drift, Jump, drift_of, jump_of, track_latency, without_drift
 from datasets.pairing import PairPaths
 from fxcore.alignment import Alignment, align, overlap
 from fxcore.audio import Signal, check_not_silent, count_clipped, read, resample
 from fxcore.errors import PairError
 
 MAX_DIFFERENCE_S = 1.0  # between the lengths of dry and wet
-START_S = 5.0  # that a latency which drifts is measured in
 NEAR_S, FAR_S = 0.03, 1.05  # where to look for a latency that is about known, and for one that is not
 
 
@@ -91,7 +90,7 @@ def _check_lengths(dry: Signal, wet: Signal, rate: int, min_s: float) -> None:
 
 
 def _align(dry: Signal, wet: Signal, rate: int) -> tuple[Alignment, Drift | None, Jump | None]:
-    """Alignment at the start, and how it changes; drift smears the peak that `align` seeks over it all."""
+    """Alignment at the start, and how it changes; measured without the drift, which smears all peaks."""
     found, refused = None, None
     try:
         found = align(dry, wet, rate)
@@ -103,8 +102,7 @@ def _align(dry: Signal, wet: Signal, rate: int) -> tuple[Alignment, Drift | None
         track = track_latency(dry, wet, rate, FAR_S)
     drift = drift_of(track)
     if drift is not None and drift.certain:
-        start = align(dry, wet, rate, excerpt_s=START_S)
-        found = start if found is None or start.by == "waveform" else found
+        return align(dry, without_drift(wet, drift), rate), drift, None
     if found is None:
         assert refused is not None
         raise refused

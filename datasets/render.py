@@ -78,6 +78,7 @@ def render(
                 recordings=tuple(recipe.entry(index) for index in range(recipe.tracks)),
                 shards=tuple(shards[index] for index in range(recipe.tracks)),
                 probes=play_probes(recipe.effect, recipe.dry(0), recipe.sample_rate),
+                as_played=recipe.effect.as_played(recipe.sample_rate),
             )
         )
     return SampleStore.open(out)

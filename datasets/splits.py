@@ -65,4 +65,4 @@ def share_known(spans: Sequence[Span], split: Split, repeats: Iterable[Repeat]) 
         for here, there in ((start, again), (again, start)):
             heard = trained[there : there + samples]
             known[here : here + samples][: len(heard)] |= heard[: len(known[here : here + samples])]
-    return float(known[held].mean())
+    return float((known & held).sum() / max(held.sum(), 1))

@@ -60,9 +60,17 @@ class SampleStore:
         """Every recording of a split, whole and read-only; raises `StoreError` naming a corrupt shard."""
         return self.read(self.entries(name))
 
-    def stream(self, name: Split) -> Iterator[Recording]:
-        """The recordings of a split, one after another: in memory are one of them, and two shards' bytes."""
-        return self._whole(self.entries(name))
+    def stream(self, recordings: Split | Sequence[RecordingEntry]) -> Iterator[Recording]:
+        """A split, or these recordings, one by one: in memory are one of them and the bytes of two shards."""
+        entries = self.entries(recordings) if isinstance(recordings, str) else recordings
+        samples = {entry.name: entry.samples for entry in entries}
+        parts: dict[str, list[Segment]] = {name: [] for name in samples}
+        for segment in self.segments(entries):
+            name = segment.recording
+            parts[name].append(segment)
+            if segment.position + len(segment.dry) == samples[name]:
+                whole = parts.pop(name)
+                yield Recording(name, _joined([p.dry for p in whole]), _joined([p.wet for p in whole]))
 
     def entries(self, split: Split) -> list[RecordingEntry]:
         """The recordings of a split; raises `StoreError` where it has none."""
@@ -74,7 +82,7 @@ class SampleStore:
 
     def read(self, entries: Sequence[RecordingEntry]) -> list[Recording]:
         """These recordings, from the shards that hold them."""
-        found = {recording.name: recording for recording in self._whole(entries)}
+        found = {recording.name: recording for recording in self.stream(entries)}
         return [found[entry.name] for entry in entries]
 
     def segments(self, entries: Sequence[RecordingEntry]) -> Iterator[Segment]:
@@ -112,17 +120,6 @@ class SampleStore:
             except StoreError as error:
                 found[shard.file] = str(error)
         return found
-
-    def _whole(self, entries: Sequence[RecordingEntry]) -> Iterator[Recording]:
-        """These recordings as they become complete."""
-        samples = {entry.name: entry.samples for entry in entries}
-        parts: dict[str, list[Segment]] = {name: [] for name in samples}
-        for segment in self.segments(entries):
-            name = segment.recording
-            parts[name].append(segment)
-            if segment.position + len(segment.dry) == samples[name]:
-                whole = parts.pop(name)
-                yield Recording(name, _joined([p.dry for p in whole]), _joined([p.wet for p in whole]))
 
     def _incomplete(self, name: str) -> StoreError:
         return StoreError(f"{self.uri}: no shard holds {name} as the manifest has it; make the store again")

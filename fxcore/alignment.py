@@ -34,17 +34,14 @@ class Alignment(NamedTuple):
     fine_samples: float | None = None  # sub-sample, of the correlation's peak; with the effect's own phase
 
 
-def align(
-    dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 1.0, excerpt_s: float = EXCERPT_S
-) -> Alignment:
+def align(dry: Signal, wet: Signal, sample_rate: int, *, max_latency_s: float = 1.0) -> Alignment:
     """Latency and polarity of the wet (1, T) against the dry (1, T), within ±`max_latency_s`.
 
-    Judged by `excerpt_s`, from a second before the first sound on.
     A latency is never overstated: the stretch in which the response may rise unseen, 0.1 to 1.2 ms and
     more where it rises slowly, counts as the effect's own. Raises `PairError` where nothing matches,
     and `AudioError` for silence.
     """
-    dry, wet = _excerpt(dry, wet, sample_rate, excerpt_s)
+    dry, wet = _excerpt(dry, wet, sample_rate)
     check_not_silent(dry, "the dry")
     check_not_silent(wet, "the wet")
     if min(dry.shape[-1], wet.shape[-1]) < sample_rate:
@@ -75,10 +72,11 @@ def overlap(dry: Signal, wet: Signal, latency_samples: int) -> tuple[Signal, Sig
     return dry[:, :common], wet[:, :common]
 
 
-def _excerpt(dry: Signal, wet: Signal, sample_rate: int, excerpt_s: float) -> tuple[Signal, Signal]:
+def _excerpt(dry: Signal, wet: Signal, sample_rate: int) -> tuple[Signal, Signal]:
+    """Two minutes from a second before the first sound on."""
     loud = np.flatnonzero(np.abs(dry[0]) > 0.01 * np.abs(dry[0]).max(initial=0.0))
     start = max(0, int(loud[0]) - sample_rate) if loud.size else 0
-    cut = slice(start, start + round(excerpt_s * sample_rate))
+    cut = slice(start, start + round(EXCERPT_S * sample_rate))
     return faded(dry[:, cut], sample_rate), faded(wet[:, cut], sample_rate)
 
 

@@ -4,6 +4,7 @@ A signal is float32 of shape (C, T), full scale ±1; one channel unless said. Fi
 written by libsndfile, resampled by soxr.
 """
 
+import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import soundfile
 import soxr
 
 from fxcore.errors import AudioError
-from fxcore.files import replacing
+from fxcore.files import write_bytes
 
 Signal = npt.NDArray[np.float32]
 
@@ -62,11 +63,12 @@ def write(path: Path | str, signal: Signal, sample_rate: int) -> None:
     if extension == "flac" and np.abs(signal).max(initial=0.0) > 1.0:
         raise AudioError(f"{path.name}: flac cannot hold peaks above full scale; write a .wav instead")
     subtype = "PCM_24" if extension == "flac" else "FLOAT" if extension == "wav" else None
+    encoded = io.BytesIO()  # libsndfile does not say that a disk is full
     try:
-        with replacing(path) as part:
-            soundfile.write(part, signal.T, sample_rate, subtype=subtype, format=extension.upper())
+        soundfile.write(encoded, signal.T, sample_rate, subtype=subtype, format=extension.upper())
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path} could not be written: {error}") from None
+    write_bytes(path, encoded.getvalue())
 
 
 def resample(signal: Signal, from_hz: int, to_hz: int) -> Signal:

@@ -62,7 +62,7 @@ class OutputExistsError(FxError):
     """An output that exists already and may not be overwritten."""
 
     def __init__(self, path: object) -> None:
-        super().__init__(f"{path} exists already; give another --out, or --overwrite to replace it")
+        super().__init__(f"{path} exists already; give another place, or --overwrite to replace it")
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -301,7 +301,7 @@ def apply_command(
 ) -> None:
     """Play an audio file through a model, channel by channel, at the model's sample rate.
 
-    Example: `fxsearch apply runs/models/quickstart/quickstart-3.nam riff.wav amped.wav`
+    Example: `fxsearch apply runs/models/quickstart/quickstart.safetensors riff.wav amped.wav`
     """
     import torch
 

@@ -1,7 +1,9 @@
 """Shards of a rendered store as tasks of a Ray cluster; the bytes are those that one machine makes."""
 
+import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import ray
 from ray.exceptions import RayError, RayTaskError
@@ -25,15 +27,22 @@ def _make(address: str | None, recipe: Recipe, indices: Sequence[int]) -> Made:
     if not indices:
         return
     with connected(address):
-        task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(render_shard)
+        task = ray.remote(num_cpus=1, max_retries=MAX_RETRIES)(_render_in).remote
         waiting = list(reversed(indices))
         running: dict[ray.ObjectRef, int] = {}
         while waiting or running:
             while waiting and len(running) < AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1))):
                 index = waiting.pop()
-                running[task.remote(recipe, index)] = index
+                running[task(Path.cwd(), recipe, index)] = index
             (ready, *_), _ = ray.wait(list(running), num_returns=1)
             yield running.pop(ready), _result(ready)
+
+
+def _render_in(folder: Path, recipe: Recipe, index: int) -> bytes:
+    """A shard, made where relative paths mean what they do to the driver, if this machine has the folder."""
+    if folder.is_dir():
+        os.chdir(folder)
+    return render_shard(recipe, index)
 
 
 def _result(shard: ray.ObjectRef) -> bytes:

@@ -79,7 +79,7 @@ def test_two_recordings_of_one_name_are_refused(folders: tuple[Path, Path]) -> N
 
 def test_an_empty_folder_is_refused(folders: tuple[Path, Path]) -> None:
     touch(folders[0], "a.wav")
-    with pytest.raises(PairError, match="must hold recordings.*wet holds none"):
+    with pytest.raises(PairError, match=r"must hold recordings.*wet holds none"):
         find_pairs(*folders)
 
 

@@ -1,11 +1,14 @@
 """Probes: closed forms of linearity and repeatability, played and recorded."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from scipy import signal
 
 from datasets.probes import esr, incoherent_share, play_probes
 from fxcore.audio import Recording, Signal
+from fxcore.effects import Effect
 from fxcore.effects.chorus import Chorus
 from fxcore.effects.delay import Delay
 from fxcore.effects.distortion import Distortion
@@ -38,6 +41,20 @@ def test_a_chorus_is_linear_but_another_one_later() -> None:
     assert probes.linearity_esr == pytest.approx(0.0, abs=1e-9)
     assert probes.repeatability_esr is not None
     assert probes.repeatability_esr > 0.05
+
+
+class Asleep(Effect):
+    """Plays on, but not after silence."""
+
+    kind: Literal["asleep"] = "asleep"
+
+    def process(self, dry: Signal, sample_rate: int) -> Signal:
+        return dry if dry[0, 0] else 0 * dry
+
+
+def test_repeatability_is_what_the_mean_of_two_plays_leaves() -> None:
+    """One play sounds, one does not: half the sound misses both by a quarter of its energy."""
+    assert play_probes(Asleep(), NOISE[:, :RATE], RATE).repeatability_esr == pytest.approx(0.5)
 
 
 def recorded(wet: Signal) -> list[Recording]:

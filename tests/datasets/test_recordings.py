@@ -10,6 +10,7 @@ import pytest
 import soundfile
 from scipy import signal
 
+from datasets.inspect import inspect_store
 from datasets.probes import esr
 from datasets.recordings import ImportReport, import_recordings
 from datasets.store import SampleStore
@@ -225,6 +226,106 @@ def test_the_same_pair_makes_the_same_store(pair: tuple[Path, Path], tmp_path: P
     assert [(tmp_path / s / "manifest.json").read_bytes() for s in "ab"] == [
         (tmp_path / "a" / "manifest.json").read_bytes()
     ] * 2
+
+
+def folders(save: Save, tmp_path: Path, **pairs: Signal) -> tuple[Path, Path]:
+    """A folder of dries and one of their wets, by stem, each wet in another format than its dry."""
+    dry, wet = tmp_path / "dry", tmp_path / "wet"
+    for folder in (dry, wet):
+        folder.mkdir(exist_ok=True)
+    for name, samples in pairs.items():
+        save(f"dry/{name}.wav", samples, subtype="FLOAT")
+        save(f"wet/{name}.flac", delayed(amp(samples), 300))
+    return dry, wet
+
+
+TAKES = {"a_riff": DRY[:, : 12 * RATE], "b_solo": OTHER, "c_chords": music(4, 5)}
+
+
+def test_three_pairs_are_split_by_recording(save: Save, tmp_path: Path) -> None:
+    report = import_recordings(*folders(save, tmp_path, **TAKES), tmp_path / "store")
+    store = SampleStore.open(tmp_path / "store")
+    names = [entry.name for entry in store.manifest.recordings]
+    assert names == ["train-0-a_riff", "validation-0-b_solo", "test-0-c_chords"]
+    assert [pair.name for pair in report.pairs] == list(TAKES)
+    assert report.name == "a_riff"
+    assert report.warnings == ()
+    latencies = {entry.latency_samples for entry in store.manifest.recordings}
+    assert latencies == {pair.latency_samples for pair in report.pairs} == {report.latency_samples}
+    assert 240 <= report.latency_samples <= 300
+    for split, take in zip(("train", "validation", "test"), TAKES.values(), strict=True):
+        (recording,) = store.split(split)
+        samples = take.shape[1] - report.latency_samples
+        np.testing.assert_array_equal(recording.dry, take[:, :samples])
+        assert report.seconds[split] == samples / RATE
+    assert store.manifest.source == "recordings dry and wet"
+
+
+def test_a_pair_of_another_latency_keeps_its_own_and_is_told_by_name(save: Save, tmp_path: Path) -> None:
+    dry, wet = folders(save, tmp_path, **TAKES)
+    save("wet/b_solo.flac", delayed(amp(OTHER), 900))
+    report = import_recordings(dry, wet, tmp_path / "store")
+    assert 840 <= report.pairs[1].latency_samples <= 900
+    assert report.warnings == (f"b_solo: {report.pairs[1].warnings[0]}",)
+    assert report.pairs[1].warnings[0].startswith("its latency is ")
+
+
+def test_two_pairs_are_split_by_time_each(save: Save, tmp_path: Path) -> None:
+    takes = {"a": DRY[:, : 12 * RATE], "b": DRY[:, 12 * RATE : 30 * RATE]}
+    report = import_recordings(*folders(save, tmp_path, **takes), tmp_path / "store", latency_samples=300)
+    store = SampleStore.open(tmp_path / "store")
+    assert [len(spans(store, split)) for split in ("train", "validation", "test")] == [14, 6, 6]
+    assert report.seconds["test"] == pytest.approx(0.12 * 30, abs=0.05)
+    assert len({entry.name for entry in store.manifest.recordings}) == 26
+
+
+def test_folders_may_be_the_test_split(save: Save, pair: tuple[Path, Path], tmp_path: Path) -> None:
+    test = folders(save, tmp_path, x=OTHER, y=TAKES["c_chords"])
+    report = import_recordings(*pair, tmp_path / "store", test=test)
+    names = [recording.name for recording in SampleStore.open(tmp_path / "store").split("test")]
+    assert names == ["test-0-x", "test-1-y"]
+    assert [pair.name for pair in report.pairs] == ["dry", "x", "y"]
+    assert [warning.split(":")[0] for warning in report.warnings] == ["test pair x", "test pair y"]
+
+
+def test_all_pairs_take_the_rate_of_the_first_dry(save: Save, tmp_path: Path) -> None:
+    dry, wet = folders(save, tmp_path, **TAKES)
+    save("dry/b_solo.wav", resample(OTHER, RATE, 48_000), 48_000, subtype="FLOAT")
+    import_recordings(dry, wet, tmp_path / "store")
+    store = SampleStore.open(tmp_path / "store")
+    assert store.manifest.sample_rate == RATE
+    (solo,) = store.split("validation")
+    assert esr(solo.dry, OTHER[:, : solo.dry.shape[1]]) < 1e-3
+
+
+def test_a_recording_without_a_partner_is_named_and_nothing_is_left(save: Save, tmp_path: Path) -> None:
+    dry, wet = folders(save, tmp_path, **TAKES)
+    save("dry/d_extra.wav", OTHER)
+    with pytest.raises(PairError, match=r"dry/d_extra\.wav has none in .*wet"):
+        import_recordings(dry, wet, tmp_path / "store")
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_recording_that_repeats_itself_tells_the_floor_of_every_model(save: Save, tmp_path: Path) -> None:
+    dry = np.concatenate([OTHER, DRY[:, : 20 * RATE], OTHER], axis=1)
+    noisy = amp(dry) + np.random.default_rng(5).normal(0, 0.02, dry.shape)
+    paths = save("dry.wav", dry, subtype="FLOAT"), save("wet.wav", noisy, subtype="FLOAT")
+    report = import_recordings(*paths, tmp_path / "store")
+    facts = inspect_store(SampleStore.open(tmp_path / "store"))
+    settled = amp(OTHER)[:, 2 * RATE :]
+    expected = 0.02**2 / (np.mean(settled**2) + 0.02**2)
+    assert report.repeatability_esr == pytest.approx(expected, rel=0.1)
+    assert report.repeated_seconds == pytest.approx(4, abs=0.3)
+    assert facts.repeatability_esr == report.repeatability_esr
+    assert facts.linearity_esr == pytest.approx(report.linearity_esr, rel=1e-6)
+
+
+def test_a_split_that_repeats_training_is_told(save: Save, tmp_path: Path) -> None:
+    dry = np.concatenate([DRY[:, : 10 * RATE], OTHER[:, : 3 * RATE], DRY[:, : 10 * RATE]], axis=1)
+    paths = save("dry.wav", dry, subtype="FLOAT"), save("wet.wav", amp(dry), subtype="FLOAT")
+    warnings = import_recordings(*paths, tmp_path / "store").warnings
+    assert len(warnings) == 2
+    assert all("repeats what training plays" in warning for warning in warnings)
 
 
 def with_a_nan(samples: Signal) -> Signal:

@@ -1,6 +1,7 @@
 """Rendered stores: a pure function of the recipe, whoever renders, however often it is stopped."""
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -13,6 +14,7 @@ import pytest
 from datasets.recipe import Recipe, Splits
 from datasets.render import render, render_shard
 from datasets.store import SampleStore
+from fxcore.effects.command import Command
 from fxcore.effects.distortion import Distortion
 from fxcore.errors import EffectError, OutputExistsError, StoreError
 from fxcore.generators.track import Track
@@ -253,3 +255,11 @@ def test_a_silent_wet_is_refused_by_track(tmp_path: Path) -> None:
     with pytest.raises(EffectError, match="what distortion made of train-0 is silent"):
         render(recipe, tmp_path / "store")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_manifest_says_how_the_effect_was_played(tmp_path: Path) -> None:
+    code = "import sys, numpy as np, soundfile as sf; dry, rate = sf.read(sys.argv[1], dtype='float32')"
+    code += "; sf.write(sys.argv[2], np.pad(dry, (137, 0))[:-137], rate, subtype='FLOAT')"
+    late = Command(command=f"{{python}} -c {shlex.quote(code)} {{input}} {{output}}")
+    manifest = render(RECIPE.model_copy(update={"effect": late}), tmp_path / "store").manifest
+    assert manifest.as_played == {**late.as_dict(), "latency_samples": 137}

@@ -61,3 +61,4 @@ def test_the_share_known_is_that_of_the_split_that_training_plays() -> None:
     assert share_known(spans, "test", [Repeat(130, 200, 30), Repeat(0, 120, 20)]) == 1.0
     assert share_known(spans, "test", [Repeat(0, 180, 50), Repeat(100, 140, 20)]) == 0.0
     assert share_known(spans, "test", [Repeat(120, 290, 100)]) == 0.25  # past the end
+    assert share_known(spans, "validation", [Repeat(0, 120, 10)]) == 0.0  # there is none

@@ -58,7 +58,7 @@ def test_an_interrupted_writer_leaves_nothing(
 def test_an_existing_store_is_refused_and_kept(
     tmp_path: Path, store: SampleStore, piece: Callable[..., Piece], write: Write
 ) -> None:
-    with pytest.raises(OutputExistsError, match="exists already; give another --out, or --overwrite"):
+    with pytest.raises(OutputExistsError, match="exists already; give another place, or --overwrite"):
         write(tmp_path / "store", [piece("train-0", "train", 10)])
     assert SampleStore.open(tmp_path / "store").digest == store.digest
 

@@ -24,7 +24,7 @@ def test_the_peak_is_at_the_delay_to_a_hundredth_of_a_sample(delay: float, gain:
     peak, strength = pair.strongest()
     assert abs(peak - delay) <= 0.51
     assert pair.refined(peak) == pytest.approx(delay, abs=0.01)
-    assert strength > 8
+    assert strength > 5
 
 
 def test_a_symmetric_filter_and_a_clipper_do_not_move_the_peak() -> None:

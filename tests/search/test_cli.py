@@ -336,7 +336,7 @@ MISTAKES = {
     "import di.wav short.wav --out new": "must be of one length, give or take 1 s; got 15.00 s and 12.00 s",
     "import di.wav noise.wav --out new": "dry and wet must belong together",
     "import di.wav amp.wav --test di.wav missing.wav --out new": "missing.wav does not exist",
-    "import di.wav amp.wav --out ./store": "/store exists already; give another --out, or --overwrite",
+    "import di.wav amp.wav --out ./store": "/store exists already; give another place, or --overwrite",
     "generate 2 1 --out dry": "dry/track-001.wav exists already",
     "render missing.yaml --out new": "missing.yaml does not exist",
     "render effect.yaml --out new": "effect.yaml:3: effect: unknown effect 'fuz'; did you mean 'fuzz'?",
@@ -434,7 +434,7 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(
     arguments = command.replace("ROOT", str(root)).replace("MODEL", str(model)).replace("LSTM", str(lstm))
     with full_disk(500):
         line = refusal(cli(*shlex.split(arguments)))
-    assert "could not be written" in line
+    assert "the disk is full" in line
     after = tree(place)
     kept = {path: after[path] for path in before}
     assert kept == before
@@ -445,7 +445,7 @@ def test_a_full_disk_is_one_line_and_what_was_there_stays(
 def test_a_render_that_filled_the_disk_goes_on_once_there_is_room(cli, place, full_disk, options):
     before = tree(place)
     with full_disk(500):
-        assert "could not be written" in refusal(cli("render", "recipe.yaml", *options))
+        assert "the disk is full" in refusal(cli("render", "recipe.yaml", *options))
     after = tree(place)
     assert {path: data for path, data in after.items() if not path.startswith(".")} == before
     succeed(cli("render", "recipe.yaml", *options))
