@@ -103,6 +103,7 @@ def _reading(store: SampleStore, folder: Path) -> None:
     ways: dict[str, Callable[[], object]] = {
         "pyarrow.parquet": plain,
         "pyarrow.parquet, the columns in use": lambda: plain(READ),
+        "pyarrow.parquet, all kept": lambda: [pq.read_table(file) for file in files],
         "`SampleStore.segments`, verified": lambda: list(map(len, store.segments(entries))),
         "`SampleStore.stream`, verified": lambda: sum(r.dry.size for r in store.stream("train")),
         "`SampleStore.split`, verified, all kept": lambda: store.split("train"),

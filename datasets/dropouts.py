@@ -16,7 +16,7 @@ Samples = npt.NDArray[np.float32]  # (T,)
 MIN_S, MAX_S = 0.0005, 1.0  # longer ones are pauses
 AROUND_S = 0.02  # on both sides, to judge what was going on
 SOUNDING = 0.01  # of the recording's rms, -40 dB
-JUMP = 0.001  # -60 dBFS, ten times what counts as silence
+JUMP = 0.001  # -60 dBFS, ten times what counts as silence at most
 LONG_S, DRIVEN_FACTOR = 0.002, 1.5
 HOLD_FACTOR = 8  # times longer than the effect's own holds
 
@@ -33,8 +33,9 @@ def find_dropouts(dry: Signal, wet: Signal, sample_rate: int) -> list[Dropout]:
 
     Give the wet as it was recorded: resampling blurs what is sought.
     """
-    samples = np.where(np.abs(wet[0]) < 10 ** (SILENCE_DBFS / 20), np.float32(0), wet[0])
     wet_level, dry_level = SOUNDING * _rms(wet), SOUNDING * _rms(dry)
+    silence = min(10 ** (SILENCE_DBFS / 20), 0.1 * wet_level)
+    samples = np.where(np.abs(wet[0]) < silence, np.float32(0), wet[0])
     edges = np.concatenate([[0], np.flatnonzero(np.diff(samples)) + 1, [len(samples)]])
     lengths = np.diff(edges)  # of runs of equal samples
     shortest = max(

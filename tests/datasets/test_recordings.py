@@ -239,7 +239,7 @@ def folders(save: Save, tmp_path: Path, **pairs: Signal) -> tuple[Path, Path]:
     return dry, wet
 
 
-TAKES = {"a_riff": DRY[:, : 12 * RATE], "b_solo": OTHER, "c_chords": music(4, 5)}
+TAKES = {"a_riff": DRY[:, : 12 * RATE], "b_solo": OTHER, "c_chords": music(4, 7)}
 
 
 def test_three_pairs_are_split_by_recording(save: Save, tmp_path: Path) -> None:
