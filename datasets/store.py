@@ -139,6 +139,8 @@ class SampleStore:
         """A shard's bytes, once their hash is found right."""
         try:
             data = self._folder.read(shard.file)
+        except FileNotFoundError:
+            raise StoreError(f"{self.uri}: shard {shard.file} is missing; make it again") from None
         except OSError as error:
             raise StoreError(f"{self.uri}: shard {shard.file} cannot be read: {reason(error)}") from None
         if hashlib.sha256(data).hexdigest() != shard.sha256:

@@ -123,12 +123,17 @@ def truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-100])
 
 
-@pytest.mark.parametrize("damage", [flip_a_byte, truncate, Path.unlink])
-def test_damage_to_a_shard_is_found_and_named(store: SampleStore, damage: Callable[[Path], None]) -> None:
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [(flip_a_byte, "is corrupt"), (truncate, "is corrupt"), (Path.unlink, "is missing; make it again")],
+)
+def test_damage_to_a_shard_is_found_and_named(
+    store: SampleStore, damage: Callable[[Path], None], words: str
+) -> None:
     file = shard_files(store)[0]
     damage(file)
     (problem,) = store.verify()
-    assert file.name in problem
+    assert f"shard {file.name} {words}" in problem
     with pytest.raises(StoreError, match=file.name):
         store.split("train")
     assert store.split("test")  # from a shard that is sound
