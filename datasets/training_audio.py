@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field
 
 from datasets.manifest import SPLITS, Split
-from fxcore.audio import Signal, peak_dbfs
+from fxcore.audio import SILENCE_DBFS, Signal, peak_dbfs
 from fxcore.errors import AudioError, SpecError
 from fxcore.generators.music import EXTENSIONS, check_readable, excerpt
 from fxcore.generators.track import Track, fade
@@ -107,8 +107,8 @@ class TrainingAudio(Spec):
             _check_same(path, hashes[name])
             if music.shape[1] < min(samples, MIN_SAMPLES):
                 raise AudioError(f"{path} is too short to hear; take it out of the folder")
+            gain = 10 ** ((level_dbfs - max(peak_dbfs(music), SILENCE_DBFS)) / 20)
             fade(music[0], sample_rate)
-            gain = 10 ** ((level_dbfs - peak_dbfs(music)) / 20)
             segments.append(np.resize(music * np.float32(gain), (1, samples)))  # a short one is repeated
         return np.concatenate(segments, axis=1)
 

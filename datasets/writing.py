@@ -9,7 +9,7 @@ import contextlib
 import importlib.metadata
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,8 +28,9 @@ PART_MARKER = re.compile(re.escape(marker("")) + r"\w+")
 class StoreWriter:
     """Takes shards in, then the manifest; see `writing`."""
 
-    def __init__(self, folder: Folder) -> None:
-        self._folder, self._left = folder, folder.files()
+    def __init__(self, folder: Folder, left: Sequence[str] = ()) -> None:
+        """`left` are the files of an earlier writer."""
+        self._folder, self._left = folder, left
         self.shards: list[ShardEntry] = []
         self.manifest: StoreManifest | None = None
 
@@ -75,8 +76,9 @@ def writing(uri: str | Path, *, overwrite: bool = False, key: str | None = None)
     place = Folder.at(uri)
     try:
         _check_free(place, overwrite, key)
+        unfinished = key is not None and (place.local is not None or marker(key) in place.files())
         with workplace(place, key) as work:
-            writer = StoreWriter(work)
+            writer = StoreWriter(work, work.files() if unfinished else [])
             yield writer
             assert writer.manifest is not None, "the writer was not finished"
             _publish(work, place, writer.manifest, overwrite)

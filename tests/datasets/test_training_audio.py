@@ -143,6 +143,20 @@ def test_a_short_recording_is_repeated(tmp_path: Path) -> None:
     np.testing.assert_array_equal(dry[:, length : 2 * length], dry[:, :length])
 
 
+def test_a_click_that_the_fade_takes_away_leaves_silence(tmp_path: Path) -> None:
+    for number, name in enumerate("abc", 1):
+        click = np.zeros((1, RATE), np.float32)
+        click[0, 0] = 0.1 * number
+        audio.write(tmp_path / f"{name}.wav", click, RATE)
+    clicks = recipe(
+        tmp_path,
+        track={"segments": 1, "segment_seconds": 1.0},
+        training_audio={"folder": str(tmp_path), "share": 1.0},
+        splits={"train": 1},
+    ).pinned()
+    assert not clicks.dry(0).any()
+
+
 def test_two_files_of_the_same_content_are_one_recording(tmp_path: Path) -> None:
     for name in ("a", "b", "c", "d"):
         audio.write(tmp_path / f"{name}.wav", tone(300, RATE), RATE)
