@@ -18,6 +18,8 @@ from fxcore.files import write_bytes
 
 Signal = npt.NDArray[np.float32]
 
+WRITE_SAMPLES = 65_536
+
 SILENCE_DBFS = -80.0
 FULL_SCALE = 0.9999
 
@@ -65,7 +67,11 @@ def write(path: Path | str, signal: Signal, sample_rate: int) -> None:
     subtype = "PCM_24" if extension == "flac" else "FLOAT" if extension == "wav" else None
     encoded = io.BytesIO()  # libsndfile does not say that a disk is full
     try:
-        soundfile.write(encoded, signal.T, sample_rate, subtype=subtype, format=extension.upper())
+        with soundfile.SoundFile(
+            encoded, "w", sample_rate, len(signal), subtype=subtype, format=extension.upper()
+        ) as file:
+            for start in range(0, signal.shape[-1], WRITE_SAMPLES):  # libsndfile's Vorbis dies of long ones
+                file.write(signal[:, start : start + WRITE_SAMPLES].T)
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path} could not be written: {error}") from None
     write_bytes(path, encoded.getvalue())

@@ -128,3 +128,8 @@ def test_clipping_is_runs_at_full_scale() -> None:
     assert audio.count_clipped(tone(440, 1, RATE)) == 0  # a lone sample at full scale is no clipping
     clipped = np.clip(2 * tone(440, 1, RATE), -1, 1)
     assert audio.count_clipped(clipped) > RATE / 2
+
+
+def test_a_minute_of_ogg_is_written(tmp_path: Path) -> None:
+    audio.write(tmp_path / "long.ogg", np.zeros((1, 60 * 44_100), np.float32), 44_100)
+    assert audio.read(tmp_path / "long.ogg")[0].shape == (1, 60 * 44_100)
