@@ -34,7 +34,8 @@ def cached_split(store: SampleStore | str | Path, split: Split, root: Path | Non
     if not _is_whole(path, sum(lengths)):
         _write(path, store, entries)
     held: Signal = np.load(path, mmap_mode="c", allow_pickle=False)
-    return Spliced([entry.name for entry in entries], lengths, held[:1], held[1:])
+    starts = [entry.start_sample for entry in entries]
+    return Spliced([entry.name for entry in entries], lengths, held[:1], held[1:], starts)
 
 
 def cache_root() -> Path:

@@ -44,8 +44,9 @@ def incoherent_share(recordings: Sequence[Recording]) -> float | None:
     window = _window_samples(recordings)
     spectra = np.zeros((3, window // 2 + 1), np.complex128)  # of dry, wet and both, summed over windows
     count = 0
-    for _, dry, wet in recordings:
-        for dry_bins, wet_bins in zip(_spectra(dry, window), _spectra(wet, window), strict=True):
+    for recording in recordings:
+        spectra_of_both = _spectra(recording.dry, window), _spectra(recording.wet, window)
+        for dry_bins, wet_bins in zip(*spectra_of_both, strict=True):
             spectra += dry_bins * dry_bins.conj(), wet_bins * wet_bins.conj(), dry_bins.conj() * wet_bins
             count += 1
     energy: npt.NDArray[np.float64] = spectra[1].real

@@ -157,7 +157,8 @@ def _cut(found: Sequence[Examined], spans: Sequence[Sequence[Span]]) -> list[Pie
                 latency_samples=one.report.latency_samples,
                 polarity=one.report.polarity,
             )
-            pieces.append((entry, Recording(entry.name, one.dry[:, start:stop], one.wet[:, start:stop])))
+            piece = Recording(entry.name, one.dry[:, start:stop], one.wet[:, start:stop], start)
+            pieces.append((entry, piece))
     return sorted(pieces, key=lambda piece: SPLITS.index(piece[0].split))
 
 

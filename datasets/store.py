@@ -63,14 +63,15 @@ class SampleStore:
     def stream(self, recordings: Split | Sequence[RecordingEntry]) -> Iterator[Recording]:
         """A split, or these recordings, one by one: in memory are one of them and the bytes of two shards."""
         entries = self.entries(recordings) if isinstance(recordings, str) else recordings
-        samples = {entry.name: entry.samples for entry in entries}
-        parts: dict[str, list[Segment]] = {name: [] for name in samples}
+        by_name = {entry.name: entry for entry in entries}
+        parts: dict[str, list[Segment]] = {name: [] for name in by_name}
         for segment in self.segments(entries):
             name = segment.recording
             parts[name].append(segment)
-            if segment.position + len(segment.dry) == samples[name]:
+            if segment.position + len(segment.dry) == by_name[name].samples:
                 whole = parts.pop(name)
-                yield Recording(name, _joined([p.dry for p in whole]), _joined([p.wet for p in whole]))
+                dry, wet = _joined([p.dry for p in whole]), _joined([p.wet for p in whole])
+                yield Recording(name, dry, wet, by_name[name].start_sample)
 
     def entries(self, split: Split) -> list[RecordingEntry]:
         """The recordings of a split; raises `StoreError` where it has none."""

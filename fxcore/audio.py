@@ -30,6 +30,7 @@ class Recording(NamedTuple):
     name: str
     dry: Signal
     wet: Signal
+    start_sample: int = 0  # how long the effect had run by then: where an LFO stands, and whose tail is heard
 
 
 def read(path: Path | str) -> tuple[Signal, int]:

@@ -10,13 +10,21 @@ from fxcore.audio import Recording, Signal
 class Spliced(list[Recording]):
     """Recordings that are views of two whole signals, `dry` and `wet` (1, T), one after another."""
 
-    def __init__(self, names: Sequence[str], lengths: Sequence[int], dry: Signal, wet: Signal) -> None:
-        """`lengths`, in samples, add up to T."""
+    def __init__(
+        self,
+        names: Sequence[str],
+        lengths: Sequence[int],
+        dry: Signal,
+        wet: Signal,
+        start_samples: Sequence[int] | None = None,
+    ) -> None:
+        """`lengths`, in samples, add up to T; `start_samples` are the recordings' own, 0 by default."""
         self.dry, self.wet = dry, wet
         ends = np.cumsum(lengths)
         spans = [slice(end - length, end) for end, length in zip(ends, lengths, strict=True)]
         super().__init__(
-            Recording(name, dry[:, span], wet[:, span]) for name, span in zip(names, spans, strict=True)
+            Recording(name, dry[:, span], wet[:, span], start)
+            for name, span, start in zip(names, spans, start_samples or [0] * len(spans), strict=True)
         )
 
 
@@ -28,4 +36,5 @@ def splice(recordings: Sequence[Recording]) -> Spliced:
         np.concatenate([recording[side] for recording in recordings], axis=1, dtype=np.float32)
         for side in (1, 2)
     )
-    return Spliced([r.name for r in recordings], [r.dry.shape[1] for r in recordings], dry, wet)
+    lengths, starts = [r.dry.shape[1] for r in recordings], [r.start_sample for r in recordings]
+    return Spliced([r.name for r in recordings], lengths, dry, wet, starts)

@@ -68,9 +68,9 @@ def gather(search: Search, top: int) -> Findings:
         except SearchError:  # it has no checkpoint any more
             continue
         if row.state != "diverged":
-            preds = [_settled(model.predict(_tensor(r.dry))[0].numpy()) for r in split]
+            preds = [_settled(model.predict(_tensor(r.dry), r.start_sample)[0].numpy(), r) for r in split]
             best.append(Judged(row, search.test_metrics(row.id), preds))
-    recordings = [Recording(r.name, _settled(r.dry), _settled(r.wet)) for r in split]
+    recordings = [Recording(r.name, _settled(r.dry, r), _settled(r.wet, r)) for r in split]
     dry_as_pred = ((_tensor(r.dry), _tensor(r.wet), _tensor(r.dry)) for r in recordings)
     return Findings(
         spec=search.spec,
@@ -128,9 +128,9 @@ def times(factor: float) -> str:
     return f"{factor:.2f}" if factor < 1 else f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
 
 
-def _settled(signal: Signal) -> Signal:
-    """The part of a recording (1, T) that `evaluate` judges."""
-    return signal[:, settle_samples(signal.shape[-1]) :]
+def _settled(signal: Signal, of: Recording) -> Signal:
+    """The part of a recording's signal (1, T) that `evaluate` judges."""
+    return signal[:, settle_samples(signal.shape[-1], of.start_sample) :]
 
 
 def _tensor(signal: Signal) -> Tensor:

@@ -6,12 +6,14 @@ Tensors are float32 (B, C, T); a network computes raw outputs (B, O, N), which i
 """
 
 from abc import ABC, abstractmethod
-from typing import Annotated, Any, ClassVar, TypeAlias
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Self, TypeAlias
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from fxcore.audio import Recording
 from fxcore.models.outputs import OUTPUTS, Output, Regression
 from fxcore.spec import Spec
 
@@ -43,7 +45,17 @@ class ModelSpec(Spec, ABC):
     kind: str
     output: Annotated[Output, *OUTPUTS.field()] = Regression()
 
-    training: ClassVar[TrainingSpec]  # the family's default recipe
+    training: ClassVar[TrainingSpec] = TrainingSpec()  # the family's default recipe
+    outputs: ClassVar[tuple[str, ...]] = tuple(OUTPUTS)  # the outputs that its networks can have
+    fitted: ClassVar[bool] = False  # whether `EffectModel.initialise` is all its training, without steps
+
+    @model_validator(mode="after")
+    def _output_is_possible(self) -> Self:
+        if self.output.kind not in self.outputs:
+            raise ValueError(
+                f"{self.kind} has the output {' or '.join(self.outputs)} only; got {self.output.kind!r}"
+            )
+        return self
 
     def build(self, rng: torch.Generator) -> "EffectModel":
         """The network with fresh weights drawn from `rng`."""
@@ -114,9 +126,19 @@ class EffectModel(nn.Module, ABC):
         """Take over the training signals' deviations (root mean squares), silence excepted."""
         self.scale.copy_(torch.tensor([max(dry_deviation, 1e-5), max(wet_deviation, 1e-5)]))
 
+    def initialise(self, recordings: Sequence[Recording], sample_rate: int, rng: torch.Generator) -> None:
+        """Set the weights from the training recordings, where the family knows how.
+
+        Called once, after `set_scale` and before the first step; a closed form or a robust grid. Where the
+        spec is `fitted`, this is the whole training.
+        """
+
     @torch.no_grad()
-    def initial_state(self, batch: int = 1) -> State:
-        """The state of a player that has heard silence for as long as it remembers."""
+    def initial_state(self, batch: int = 1, start_sample: int = 0) -> State:
+        """The state of a player that has heard silence for as long as it remembers.
+
+        `start_sample` is how long ago the effect was started, for families that change with time.
+        """
         silence = torch.zeros(batch, 1, max(self.context_samples, 1), device=self.scale.device)
         return self.step(silence, self.zero_state(batch))[1]
 
@@ -127,9 +149,12 @@ class EffectModel(nn.Module, ABC):
         return self.decode(raw), state
 
     @torch.no_grad()
-    def predict(self, dry: Tensor) -> Tensor:
-        """Audio (B, 1, T) of a whole dry signal (B, 1, T) after silence."""
-        state, blocks = self.initial_state(len(dry)), []
+    def predict(self, dry: Tensor, start_sample: int = 0) -> Tensor:
+        """Audio (B, 1, T) of a whole dry signal (B, 1, T) after silence.
+
+        `start_sample` is how long ago the effect was started.
+        """
+        state, blocks = self.initial_state(len(dry), start_sample), []
         for block in torch.split(dry, PREDICT_BLOCK_SAMPLES, dim=-1):
             wet, state = self.stream(block, state)
             blocks.append(wet)

@@ -88,7 +88,10 @@ class Progress(NamedTuple):
 
 
 class Fit:
-    """Trains `model` on `data` within `budget`: an iterator of reports, one at each equal share."""
+    """Trains `model` on `data` within `budget`: an iterator of reports, one at each equal share.
+
+    A family whose initialisation is all its training gives one report, the last, whatever the budget.
+    """
 
     def __init__(
         self,
@@ -124,11 +127,13 @@ class Fit:
 
     def __next__(self) -> Report:
         """Train until the next report is due; `StopIteration` when the budget is spent."""
-        last = self.last
+        last, fitted = self.last, self.model.spec.fitted
         if last is not None and (last.diverged or last.index == self.budget.reports):
             raise StopIteration
-        index = last.index + 1 if last else 1
-        loss = self._train_until(index / self.budget.reports)
+        if last is None:
+            self.model.initialise(self.data.train, self.data.sample_rate, self.rng)
+        index = self.budget.reports if fitted else last.index + 1 if last else 1
+        loss = None if fitted else self._train_until(index / self.budget.reports)
         if loss is None or math.isfinite(loss):
             metrics = evaluate(self.model, self._validation, self.data.sample_rate)
         else:

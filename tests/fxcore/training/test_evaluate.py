@@ -40,7 +40,7 @@ def test_the_first_samples_are_heard_but_not_judged(samples: int, settle: int) -
 def test_sums_over_recordings_are_divided_once() -> None:
     held = [recording(6_000, 1, error=0.1), recording(16_000, 2, error=0.5)]
     played = []
-    for dry, wet in to_device(held):
+    for dry, wet, _ in to_device(held):
         settle = min(SETTLE_SAMPLES, dry.shape[-1] // 4)
         played.append((dry[..., settle:], wet[..., settle:], model().predict(dry)[..., settle:]))
     assert evaluate(model(), to_device(held), 44_100) == measure(played, 44_100)
