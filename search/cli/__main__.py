@@ -1,0 +1,5 @@
+"""`python -m search.cli` is `fxsearch`."""
+
+from search.cli import main
+
+main()
