@@ -17,7 +17,7 @@ effect: distortion
 track: {segments: 2}
 splits: {train: 22}
 """
-COMMAND = "render recipe.yaml --out ./store --workers 2".split()
+COMMAND = ["render", "recipe.yaml", "--out", "./store", "--workers", "2"]
 
 
 @contextmanager
