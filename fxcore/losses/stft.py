@@ -28,18 +28,23 @@ def mr_stft_sums(pred: Tensor, wet: Tensor) -> Tensor:
     return torch.stack([_sums_at(resolution, pred, wet) for resolution in RESOLUTIONS])
 
 
-def mr_stft(sums: Tensor) -> Tensor:
-    """Distance, a scalar, of sums (3, 4): convergence plus log magnitude, averaged over resolutions."""
+def mr_stft(sums: Tensor, floor: Tensor | float = 0.0) -> Tensor:
+    """Distance, a scalar, of sums (3, 4): convergence plus log magnitude, averaged over resolutions.
+
+    `floor` is an energy a sample, added to the wet's: in training, silence must not divide by nothing.
+    """
     error_energy, wet_energy, log_difference, count = sums.unbind(dim=-1)  # (3,) each
+    window_energy = count.new_tensor([3 / 8 * r.window_samples for r in RESOLUTIONS])  # of Hann's window
+    wet_energy = wet_energy + floor * window_energy * count  # by Parseval's theorem
     exact = error_energy == 0
     error_norm = torch.where(exact, 1.0, error_energy).sqrt()  # the root's slope at 0 is infinite
     convergence = torch.where(exact, 0.0, error_norm) / wet_energy.sqrt()
     return (convergence + log_difference / count).mean()
 
 
-def mr_stft_loss(pred: Tensor, wet: Tensor) -> Tensor:
-    """Distance of pred and wet, (B, 1, T) each: a scalar, at least 0."""
-    return mr_stft(mr_stft_sums(pred, wet))
+def mr_stft_loss(pred: Tensor, wet: Tensor, floor: Tensor | float = 0.0) -> Tensor:
+    """Distance of pred and wet, (B, 1, T) each: a scalar, at least 0; `floor` as in `mr_stft`."""
+    return mr_stft(mr_stft_sums(pred, wet), floor)
 
 
 def _sums_at(resolution: Resolution, pred: Tensor, wet: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from fxcore.metrics.base import Metric
 from fxcore.metrics.esr import Esr, EsrPreEmphasised
+from fxcore.metrics.level import LevelDifference
 from fxcore.metrics.log_mel import LogMel, LogMelShare
 from fxcore.metrics.mr_stft import MrStft
 
@@ -17,6 +18,7 @@ METRICS: dict[str, type[Metric]] = {
         EsrPreEmphasised,
         LogMel,
         LogMelShare,
+        LevelDifference,
     )
 }
 

@@ -6,14 +6,15 @@ Tensors are float32 (B, C, T); a network computes raw outputs (B, O, N), which i
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Self, TypeAlias
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar, NamedTuple, Self, TypeAlias
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from fxcore.audio import Recording
+from fxcore.losses import DEFAULT_LOSS, LossWeights, WeightedLoss
 from fxcore.models.outputs import OUTPUTS, Output, Regression
 from fxcore.spec import Spec
 
@@ -22,8 +23,8 @@ State: TypeAlias = tuple[Tensor, ...]
 PREDICT_BLOCK_SAMPLES = 65_536
 
 
-class TrainingSpec(Spec):
-    """How a model is trained; each family has its own defaults (`ModelSpec.training`).
+class TrainingSpec(LossWeights):
+    """How a model is trained, and on which loss; each family has its own defaults (`ModelSpec.training`).
 
     One draw from the recordings is `batch` streams of `context + blocks * block_samples` samples.
     A convolutional model has the context its receptive field asks for and one block a draw; a
@@ -38,6 +39,18 @@ class TrainingSpec(Spec):
     warm_up_share: float = Field(0.04, ge=0.0, lt=1.0)  # of the budget, before cosine decay to zero
     clip_norm: float = Field(1.0, gt=0.0)
 
+    @model_validator(mode="after")
+    def _blocks_hold_what_the_loss_hears(self) -> Self:
+        self.check_block(self.block_samples)
+        return self
+
+
+class Nature(NamedTuple):
+    """What two probes tell of an effect: does f(x/2)·2 equal f(x), and does it depend on the time?"""
+
+    linear: bool
+    time_varying: bool = False
+
 
 class ModelSpec(Spec, ABC):
     """Settings of one family, and of what its network puts out."""
@@ -48,6 +61,9 @@ class ModelSpec(Spec, ABC):
     training: ClassVar[TrainingSpec] = TrainingSpec()  # the family's default recipe
     outputs: ClassVar[tuple[str, ...]] = tuple(OUTPUTS)  # the outputs that its networks can have
     fitted: ClassVar[bool] = False  # whether `EffectModel.initialise` is all its training, without steps
+    made_for: ClassVar[Nature | None] = None  # the effects whose structure it has; None: any, as a black box
+    ranges: ClassVar[Mapping[str, Any]] = {}  # what a search draws from unless told otherwise
+    starts: ClassVar[Sequence[Mapping[str, Any]]] = ({},)  # settings worth a try before anything is known
 
     @model_validator(mode="after")
     def _output_is_possible(self) -> Self:
@@ -118,9 +134,9 @@ class EffectModel(nn.Module, ABC):
         """Audio (B, 1, N) of raw outputs (B, O, N)."""
         return self.spec.output.decode(raw, self.scale[1])
 
-    def loss(self, raw: Tensor, wet: Tensor) -> Tensor:
+    def loss(self, raw: Tensor, wet: Tensor, loss: WeightedLoss = DEFAULT_LOSS) -> Tensor:
         """Training loss, a scalar, of raw outputs (B, O, N) against the wet (B, 1, N)."""
-        return self.spec.output.loss(raw, wet, self.scale[1])
+        return self.spec.output.loss(raw, wet, self.scale[1], loss)
 
     def set_scale(self, dry_deviation: float, wet_deviation: float) -> None:
         """Take over the training signals' deviations (root mean squares), silence excepted."""
@@ -132,6 +148,9 @@ class EffectModel(nn.Module, ABC):
         Called once, after `set_scale` and before the first step; a closed form or a robust grid. Where the
         spec is `fitted`, this is the whole training.
         """
+
+    def refine(self, recordings: Sequence[Recording], rng: torch.Generator) -> None:
+        """Solve anew what is not for gradients, where the family has such a part; called now and then."""
 
     @torch.no_grad()
     def initial_state(self, batch: int = 1, start_sample: int = 0) -> State:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -11,10 +12,22 @@ def causal_conv(conv: nn.Conv1d, signal: Tensor, past: Tensor | None) -> tuple[T
 
     Returns the output and the past for the next block. `past` is (B, C, (k - 1) * dilation).
     """
+    joined, past = _joined(signal, past)
+    return conv(joined), past
+
+
+def causal_max(signal: Tensor, taps: int, dilation: int, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The largest of `taps` samples, `dilation` apart, of (B, C, T); `past` as for `causal_conv`."""
+    joined, past = _joined(signal, past)
+    return F.max_pool1d(joined, taps, stride=1, dilation=dilation), past
+
+
+def _joined(signal: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """The signal after its past, and the past for the next block."""
     if past is None:
-        return conv(signal), None
+        return signal, None
     joined = torch.cat([past, signal], dim=-1)
-    return conv(joined), joined[..., joined.shape[-1] - past.shape[-1] :]
+    return joined, joined[..., joined.shape[-1] - past.shape[-1] :]
 
 
 def memory_samples(conv: nn.Conv1d) -> int:

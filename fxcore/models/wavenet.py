@@ -2,10 +2,13 @@
 
 The feed-forward form for audio effects (Damskägg et al., 2019), layer by layer as Neural Amp
 Modeler defines it, so that its players load what is found here: each layer adds the dry, mixed in
-by a pointwise convolution, before its activation; the head sums every layer's activations.
+by a pointwise convolution, before its activation; the head sums the activations of an array of
+layers. Where there are several arrays, one's head starts the sum of the next.
 """
 
-from typing import ClassVar, Literal
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from pydantic import Field, model_validator
@@ -13,9 +16,46 @@ from torch import Tensor, nn
 
 from fxcore.models.base import EffectModel, ModelSpec, State, TrainingSpec
 from fxcore.models.convolution import causal_conv, memory_samples, receptive_field
+from fxcore.models.layer_product import Activation, activate, layer_product
 
 
-class WaveNetSpec(ModelSpec):
+class LayerArray(NamedTuple):
+    """Layers of one width, with the kernel size and the dilation of each."""
+
+    channels: int
+    kernels: Sequence[int]
+    dilations: Sequence[int]
+
+
+class Shape(NamedTuple):
+    """All that decides a net's weights but its output."""
+
+    arrays: Sequence[LayerArray]
+    activation: Activation = "tanh"
+    gated: bool = False
+    head_kernel: int = 1  # of the last array's head
+
+
+class WaveNetBase(ModelSpec):
+    """Any spec that comes down to a `Shape`."""
+
+    training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=4096, learning_rate=1e-2)
+
+    @property
+    @abstractmethod
+    def shape(self) -> Shape:
+        """What the settings say, written out."""
+
+    @property
+    def receptive_field(self) -> int:
+        arrays = self.shape.arrays
+        return self.shape.head_kernel + sum(receptive_field(a.kernels, a.dilations) - 1 for a in arrays)
+
+    def _build(self) -> EffectModel:
+        return WaveNet(self)
+
+
+class WaveNetSpec(WaveNetBase):
     """`layers` of dilations 1, 2, 4, ... that restart as often as `window` samples allow."""
 
     kind: Literal["wavenet"] = "wavenet"
@@ -23,9 +63,17 @@ class WaveNetSpec(ModelSpec):
     window: int = Field(2048, ge=2, le=65_536)
     channels: int = Field(8, ge=1, le=128)
     kernel: int = Field(3, ge=2, le=16)
+    activation: Activation = "tanh"
     gated: bool = False
 
-    training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=4096, learning_rate=1e-2)
+    ranges: ClassVar[Mapping[str, Any]] = {
+        "layers": [6, 14],
+        "window": [256, 8192],
+        "channels": [4, 16],
+        "kernel": [2, 5],
+        "activation": ["tanh", "relu", "leaky_relu"],
+        "gated": [False, True],
+    }
 
     @model_validator(mode="after")
     def _window_holds_the_layers(self) -> "WaveNetSpec":
@@ -49,20 +97,20 @@ class WaveNetSpec(ModelSpec):
         return best
 
     @property
-    def receptive_field(self) -> int:
-        return receptive_field([self.kernel] * self.layers, self.dilations)
-
-    def _build(self) -> EffectModel:
-        return WaveNet(self)
+    def shape(self) -> Shape:
+        array = LayerArray(self.channels, (self.kernel,) * self.layers, self.dilations)
+        return Shape((array,), self.activation, self.gated)
 
 
 class WaveNetLayer(nn.Module):
-    """conv + mixed-in dry -> tanh (times sigmoid where gated) -> pointwise residual."""
+    """conv + mixed-in dry -> activation (times sigmoid where gated) -> pointwise residual."""
 
-    def __init__(self, channels: int, kernel: int, dilation: int, gated: bool) -> None:
+    def __init__(
+        self, channels: int, kernel: int, dilation: int, gated: bool, activation: Activation = "tanh"
+    ) -> None:
         super().__init__()
         width = channels * (2 if gated else 1)
-        self.gated = gated
+        self.gated, self.activation = gated, activation
         self.conv = nn.Conv1d(channels, width, kernel, dilation=dilation)
         self.mixin = nn.Conv1d(1, width, 1, bias=False)
         self.residual = nn.Conv1d(channels, channels, 1)
@@ -73,48 +121,105 @@ class WaveNetLayer(nn.Module):
         """Hidden signal for the next layer, activations for the head, and the layer's new past."""
         mixed, past = causal_conv(self.conv, hidden, past)
         length = mixed.shape[-1]
-        mixed = mixed + self.mixin(dry[..., dry.shape[-1] - length :])
+        mixed = mixed + self.mixin(_last(dry, length))
         if self.gated:
             signal, gate = mixed.chunk(2, dim=1)
-            active = signal.tanh() * gate.sigmoid()
+            active = activate(signal, self.activation) * gate.sigmoid()
         else:
-            active = mixed.tanh()
-        return hidden[..., hidden.shape[-1] - length :] + self.residual(active), active, past
+            active = activate(mixed, self.activation)
+        return _last(hidden, length) + self.residual(active), active, past
+
+
+class WaveNetArray(nn.Module):
+    """A rechannelled input, its layers, and the head of their summed activations."""
+
+    def __init__(self, inputs: int, array: LayerArray, outputs: int, shape: Shape, last: bool) -> None:
+        super().__init__()
+        self.channels, self.gated, self.last = array.channels, shape.gated, last
+        self.rechannel = nn.Conv1d(inputs, array.channels, 1, bias=False)
+        self.layers = nn.ModuleList(
+            WaveNetLayer(array.channels, kernel, dilation, shape.gated, shape.activation)
+            for kernel, dilation in zip(array.kernels, array.dilations, strict=True)
+        )
+        self.head = nn.Conv1d(array.channels, outputs, shape.head_kernel if last else 1, bias=last)
+
+    def convs(self) -> Iterator[nn.Conv1d]:
+        """What has a past: each layer's convolution, then the head."""
+        yield from (cast(WaveNetLayer, layer).conv for layer in self.layers)
+        yield self.head
+
+    def forward(
+        self, hidden: Tensor, dry: Tensor, summed: Tensor | None, pasts: Sequence[Tensor | None], length: int
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """Hidden signal and `length` samples of the head's sum for the next array, and the new pasts."""
+        hidden, after = self.rechannel(hidden), []
+        if summed is None:
+            summed = hidden.new_zeros(len(hidden), self.channels, length)
+        training = pasts[0] is None and torch.is_grad_enabled()
+        if training and hidden.device.type == "cpu" and not self.gated:
+            hidden, summed = self._products(hidden, dry, summed)
+            after = [None] * len(self.layers)
+        else:
+            for layer, past in zip(self.layers, pasts[:-1], strict=True):
+                hidden, active, past = layer(hidden, dry, past)
+                after.append(past)
+                summed = summed + _last(active, length)
+        summed, past = causal_conv(self.head, summed, pasts[-1])
+        return hidden, summed, [*after, past]
+
+    def _products(self, hidden: Tensor, dry: Tensor, summed: Tensor) -> tuple[Tensor, Tensor]:
+        """What the layers make of whole windows, ready for their gradient."""
+        for i, module in enumerate(self.layers):
+            layer = cast(WaveNetLayer, module)
+            residual = None if self.last and i == len(self.layers) - 1 else layer.residual
+            hidden, summed = layer_product(
+                layer.conv, layer.mixin, residual, layer.activation, hidden, dry, summed
+            )
+        return hidden, summed
 
 
 class WaveNet(EffectModel):
-    """The network of a `WaveNetSpec`; its state is every layer's past inputs."""
+    """The network of a `Shape`; its state is every convolution's past inputs."""
 
-    spec: WaveNetSpec
+    spec: WaveNetBase
 
-    def __init__(self, spec: WaveNetSpec) -> None:
+    def __init__(self, spec: WaveNetBase) -> None:
         super().__init__(spec)
-        self.rechannel = nn.Conv1d(1, spec.channels, 1, bias=False)
-        self.layers = nn.ModuleList(
-            WaveNetLayer(spec.channels, spec.kernel, dilation, spec.gated) for dilation in spec.dilations
+        shape = spec.shape
+        widths = [1, *(array.channels for array in shape.arrays), spec.output.channels]
+        self.arrays = nn.ModuleList(
+            WaveNetArray(widths[i], array, widths[i + 2], shape, last=i == len(shape.arrays) - 1)
+            for i, array in enumerate(shape.arrays)
         )
-        self.head = nn.Conv1d(spec.channels, spec.output.channels, 1)
 
     def zero_state(self, batch: int) -> State:
-        return tuple(
-            self.scale.new_zeros(batch, self.spec.channels, memory_samples(layer.conv))
-            for layer in self.layers
-            if isinstance(layer, WaveNetLayer)
-        )
+        convs = (conv for array in self._arrays() for conv in array.convs())
+        return tuple(self.scale.new_zeros(batch, conv.in_channels, memory_samples(conv)) for conv in convs)
 
     def forward(self, dry: Tensor) -> Tensor:
-        return self._run(dry, None)[0]
+        length = dry.shape[-1] - self.context_samples + self.spec.shape.head_kernel - 1
+        return self._run(dry, None, length)[0]
 
     def step(self, dry: Tensor, state: State) -> tuple[Tensor, State]:
-        return self._run(dry, state)
+        raw, after = self._run(dry, state, dry.shape[-1])
+        return raw, tuple(past for past in after if past is not None)
 
-    def _run(self, dry: Tensor, state: State | None) -> tuple[Tensor, State]:
-        length = dry.shape[-1] if state else dry.shape[-1] - self.context_samples
+    def _run(self, dry: Tensor, state: State | None, length: int) -> tuple[Tensor, list[Tensor | None]]:
+        """The head sums the activations of the last `length` samples."""
         dry = dry / self.scale[0]
-        hidden, after = self.rechannel(dry), []
-        summed = torch.zeros((), device=dry.device)
-        for i, layer in enumerate(self.layers):
-            hidden, active, past = layer(hidden, dry, state[i] if state else None)
-            summed = summed + active[..., active.shape[-1] - length :]
-            after.append(past)
-        return self.head(summed), tuple(past for past in after if past is not None)
+        hidden, summed, after = dry, None, list[Tensor | None]()
+        for array in self._arrays():
+            count = 1 + len(array.layers)
+            pasts = state[len(after) :][:count] if state else [None] * count
+            hidden, summed, pasts = array(hidden, dry, summed, pasts, length)
+            after += pasts
+        assert summed is not None, "a net has arrays"
+        return summed, after
+
+    def _arrays(self) -> Iterator[WaveNetArray]:
+        return (cast(WaveNetArray, array) for array in self.arrays)
+
+
+def _last(signal: Tensor, length: int) -> Tensor:
+    """The last `length` samples of (B, C, T)."""
+    return signal[..., signal.shape[-1] - length :]

@@ -2,18 +2,20 @@
 
 from fxcore.training.checkpoint import load_progress, save_progress
 from fxcore.training.cost import Cost, measure_cost
-from fxcore.training.evaluate import Pair, evaluate, to_device
+from fxcore.training.evaluate import Judgement, Pair, evaluate, judge, to_device
 from fxcore.training.fit import Budget, Fit, Progress, Report, TrainingData
 
 __all__ = [
     "Budget",
     "Cost",
     "Fit",
+    "Judgement",
     "Pair",
     "Progress",
     "Report",
     "TrainingData",
     "evaluate",
+    "judge",
     "load_progress",
     "measure_cost",
     "save_progress",

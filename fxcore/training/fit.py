@@ -20,10 +20,11 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from fxcore.audio import Recording, Signal
+from fxcore.losses import WeightedLoss
 from fxcore.metrics import METRICS
 from fxcore.models import EffectModel, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
-from fxcore.training.evaluate import Pair, evaluate, to_device
+from fxcore.training.evaluate import Judgement, Pair, judge, to_device
 from fxcore.training.windows import Windows
 
 
@@ -51,7 +52,9 @@ class Budget(Spec):
         return min(compute_seconds / self.compute_seconds, 1.0)
 
 
+WORST_LOSS = 1e9  # in place of a loss that is no number: JSON knows none
 CHECK_EVERY_DRAWS = 32  # for a loss that is no number any more
+REFINEMENTS = 27  # of the parts that are solved rather than trained, spread over the budget
 
 
 class TrainingData(NamedTuple):
@@ -73,6 +76,11 @@ class Report(NamedTuple):
     best: dict[str, float]  # where the objective was lowest
     best_step: int
     diverged: bool
+    collapsed: bool = False  # whether nothing but a constant came out so far, at the best either
+
+    def rating(self, objective: str) -> float:
+        """The best value of a metric, or the worst there is where nothing but a constant came out."""
+        return METRICS[objective].worst if self.collapsed else self.best[objective]
 
 
 class Progress(NamedTuple):
@@ -107,8 +115,11 @@ class Fit:
         """`objective` names the metric whose lowest value marks the best weights."""
         self.model, self.data, self.budget, self.objective = model, data, budget, objective
         self.training = training or model.spec.training
+        self._loss = WeightedLoss(self.training, data.sample_rate)
         length = self.training.block_samples * self.training.blocks
-        self.windows = Windows(data.train, model.context_samples, length, model.scale.device)
+        self._windows: Windows | None = None
+        if not model.spec.fitted:  # such a family looks at whole recordings
+            self._windows = Windows(data.train, model.context_samples, length, model.scale.device)
         self._validation = to_device(data.validation, model.scale.device)
         self.rng = torch.Generator().manual_seed(seed)
         self.optimiser = torch.optim.Adam(model.parameters(), self.training.learning_rate)
@@ -134,18 +145,29 @@ class Fit:
             self.model.initialise(self.data.train, self.data.sample_rate, self.rng)
         index = self.budget.reports if fitted else last.index + 1 if last else 1
         loss = None if fitted else self._train_until(index / self.budget.reports)
-        if loss is None or math.isfinite(loss):
-            metrics = evaluate(self.model, self._validation, self.data.sample_rate)
-        else:
-            metrics = {name: metric.worst for name, metric in METRICS.items()}
-        if last is None or metrics[self.objective] < last.best[self.objective]:
-            best, best_step, self.best_weights = metrics, self._step, self.model.best_copy()
-        else:
-            best, best_step = last.best, last.best_step
         if loss is None:  # a coarse clock: nothing was trained since the last report
             loss = last.loss if last else 0.0
+        diverged = not math.isfinite(loss)
+        if diverged:
+            loss = WORST_LOSS
+            judged = Judgement({name: metric.worst for name, metric in METRICS.items()}, collapsed=False)
+        else:
+            judged = judge(self.model, self._validation, self.data.sample_rate)
+        if last is None or (not diverged and self._is_better(judged, last)):
+            best, best_step, collapsed = judged.metrics, self._step, judged.collapsed
+            self.best_weights = self.model.best_copy()
+        else:
+            best, best_step, collapsed = last.best, last.best_step, last.collapsed
         self.last = Report(
-            index, self._step, self.compute_seconds, loss, metrics, best, best_step, not math.isfinite(loss)
+            index,
+            self._step,
+            self.compute_seconds,
+            loss,
+            judged.metrics,
+            best,
+            best_step,
+            diverged,
+            collapsed,
         )
         return self.last
 
@@ -167,10 +189,16 @@ class Fit:
             rng=self.rng.get_state(),
         )
 
+    def _is_better(self, judged: Judgement, last: Report) -> bool:
+        """A constant is worse than any sound, whatever its metrics."""
+        if judged.collapsed != last.collapsed:
+            return last.collapsed
+        return judged.metrics[self.objective] < last.best[self.objective]
+
     def _warm_up(self) -> None:
         """Evaluate one sample: what metrics load once a process is not for its first trial to pay."""
         first = [Pair(pair.dry[..., :1], pair.wet[..., :1]) for pair in self._validation[:1]]
-        evaluate(self.model, first, self.data.sample_rate)
+        judge(self.model, first, self.data.sample_rate)
 
     def _restore(self, progress: Progress) -> None:
         self.model.load_state_dict(progress.weights)
@@ -184,7 +212,11 @@ class Fit:
         """Mean loss of the optimiser steps up to a share of the budget; None if none fitted in."""
         self.model.train()
         total, first_step, draws = torch.zeros((), device=self.model.scale.device), self._step, 0
+        refined = int(REFINEMENTS * self.budget.share(self._step, self.compute_seconds))
         while (spent := self.budget.share(self._step, self.compute_seconds)) < share:
+            if int(REFINEMENTS * spent) > refined:
+                self._refine()
+                refined = int(REFINEMENTS * spent)
             for group in self.optimiser.param_groups:
                 group["lr"] = self.training.learning_rate * self._schedule(spent)
             for loss in self._train_on_one_draw():
@@ -194,11 +226,19 @@ class Fit:
                 break
         self.model.eval()
         steps = self._step - first_step
-        return float(total) / steps if steps else None
+        mean = float(total) / steps if steps else None
+        if mean is not None and math.isfinite(mean):
+            self._refine()
+        return mean
+
+    @torch.no_grad()
+    def _refine(self) -> None:
+        self.model.refine(self.data.train, self.rng)
 
     def _train_on_one_draw(self) -> Iterator[Tensor]:
         """Loss of each optimiser step on one draw of windows; a recurrent state goes from block to block."""
-        dry, wet = self.windows.draw(self.training.batch, self.rng)
+        assert self._windows is not None, "a fitted family takes no steps"
+        dry, wet = self._windows.draw(self.training.batch, self.rng)
         if not self.model.recurrent:
             yield self._optimise(self.model(dry), wet)
             return
@@ -212,7 +252,7 @@ class Fit:
             yield self._optimise(raw, wet_block)
 
     def _optimise(self, raw: Tensor, wet: Tensor) -> Tensor:
-        loss = self.model.loss(raw, wet)
+        loss = self.model.loss(raw, wet, self._loss)
         self.optimiser.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)

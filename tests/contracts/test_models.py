@@ -12,11 +12,16 @@ from fxcore.models.base import PREDICT_BLOCK_SAMPLES
 
 SMALL = {  # settings that make a quick model; a family or output without any is tested with its defaults
     "conv": {"layers": 3, "window": 20, "channels": 4},
+    "fir": {"taps": 700},
+    "gru": {"hidden": 5},
+    "hammerstein": {"order": 4, "taps": 300},
     "lstm": {"layers": 2, "hidden": 5},
+    "s4d": {"layers": 2, "channels": 4, "states": 2},
     "wavenet": {"layers": 5, "window": 24, "channels": 4, "kernel": 3, "gated": True},
+    "wiener_hammerstein": {"input_taps": 8, "units": 5, "output_taps": 24},
     "mixture": {"bits": 24},  # a step is below the tolerances
 }
-FULL_SCALE_OUTPUTS = {"mixture", "softmax"}
+FULL_SCALE_OUTPUTS = {"mixture", "factorised", "softmax"}
 DRY_DEVIATION, WET_DEVIATION = 0.1, 0.3
 
 BY_FAMILY = pytest.mark.parametrize("family", list(FAMILIES))

@@ -3,7 +3,8 @@ import numpy.typing as npt
 import pytest
 import torch
 
-from fxcore.models.lstm import WARM_UP_SAMPLES, LstmNet, LstmSpec
+from fxcore.models.lstm import LstmNet, LstmSpec
+from fxcore.models.recurrent import WARM_UP_SAMPLES
 
 Array = npt.NDArray[np.float64]
 
@@ -34,8 +35,8 @@ def test_equals_the_recurrence_written_out(layers: int) -> None:
     np.testing.assert_allclose(wet[0, 0].numpy(), expected, rtol=0, atol=2e-6)
 
 
-def test_no_layer_passes_the_dry_by() -> None:
-    """There is no skip from input to output: with all weights zero the output is the head's bias."""
+def test_without_a_skip_no_layer_passes_the_dry_by() -> None:
+    """With all weights zero the output is the head's bias."""
     model = LstmSpec(hidden=4).build(torch.Generator().manual_seed(0))
     with torch.no_grad():
         for parameter in model.parameters():

@@ -8,11 +8,15 @@ from torch import Tensor
 
 from fxcore import companding
 from fxcore.errors import SpecError
+from fxcore.losses import DEFAULT_LOSS, LossWeights, WeightedLoss
+from fxcore.losses.weighted import ENERGY_FLOOR
 from fxcore.models import OUTPUTS, Output
-from fxcore.models.outputs import ENERGY_FLOOR, LIKELIHOOD_WEIGHT, Mixture, Regression, Softmax, waveform_loss
+from fxcore.models.outputs import Factorised, Mixture, Regression, Softmax
 
 Array = npt.NDArray[np.float64]
+SAMPLE_RATE = 44_100
 SCALE = torch.tensor(0.3, dtype=torch.float64)  # deviation of the wet
+LIKELIHOOD_WEIGHT = DEFAULT_LOSS.weights.likelihood_weight
 EVERY = pytest.mark.parametrize("kind", list(OUTPUTS))
 
 
@@ -24,7 +28,8 @@ def random_raw(channels: int, samples: int, batch: int = 1, seed: int = 0) -> Te
 
 def likelihood_part(output: Output, raw: Tensor, wet: Tensor, pred: Tensor) -> Tensor:
     """The loss without what the waveform adds, back in nats a sample."""
-    return (output.loss(raw, wet, SCALE) - waveform_loss(pred / SCALE, wet / SCALE)) / LIKELIHOOD_WEIGHT
+    waveform = DEFAULT_LOSS.waveform(pred / SCALE, wet / SCALE, SCALE)
+    return (output.loss(raw, wet, SCALE) - waveform) / LIKELIHOOD_WEIGHT
 
 
 def mixture_nats(raw: Array, code: int, bits: int, scale: float) -> Array:
@@ -152,11 +157,75 @@ def test_a_certain_softmax_decodes_to_its_level(bits: int) -> None:
 def test_softmax_likelihood_is_the_probability_of_the_code() -> None:
     output, raw, wet = Softmax(), random_raw(256, 30).float(), wet_of(77, 8, 30).float()
     scale = SCALE.float()
-    waveform = waveform_loss(output.decode(raw, scale) / scale, wet / scale)
+    waveform = DEFAULT_LOSS.waveform(output.decode(raw, scale) / scale, wet / scale, scale)
     nats = float(output.loss(raw, wet, scale) - waveform) / LIKELIHOOD_WEIGHT
     logits = raw[0].double().numpy()
     expected = -np.log(np.exp(logits[77]) / np.exp(logits).sum(axis=0)).mean()
     assert nats == pytest.approx(expected, rel=1e-4)
+
+
+def factorised_shares(raw: Tensor, output: Factorised) -> Array:
+    """Probability of each code, (C, N), of raw outputs (1, O, N)."""
+    upper, lower = (part.softmax(dim=0) for part in raw[0].split([output.coarse, output.fine]))
+    return (upper[:, None] * lower[None]).flatten(0, 1).double().numpy()
+
+
+@pytest.mark.parametrize(("bits", "coarse", "fine"), [(8, 16, 16), (9, 32, 16), (12, 64, 64), (16, 256, 256)])
+def test_factorised_has_a_class_for_each_half_of_the_code(bits: int, coarse: int, fine: int) -> None:
+    output = Factorised(bits=bits)
+    assert (output.coarse, output.fine, output.channels) == (coarse, fine, coarse + fine)
+    assert coarse * fine == 2**bits
+
+
+@pytest.mark.parametrize("bits", [8, 9, 12, 16])
+def test_factorised_decodes_to_the_expected_amplitude(bits: int) -> None:
+    output = Factorised(bits=bits)
+    raw = 2 * random_raw(output.channels, 20).float()
+    companded = (np.arange(2**bits) - 2 ** (bits - 1)) * companding.step(bits)  # code 0 is a step below -1
+    levels = np.sign(companded) * (2.0 ** (bits * np.abs(companded)) - 1) / (2**bits - 1)
+    np.testing.assert_allclose(
+        levels[1:], companding.decode(torch.arange(1, 2**bits), bits), rtol=0, atol=1e-6
+    )
+    wet = output.decode(raw, SCALE.float())
+    np.testing.assert_allclose(wet[0, 0].numpy(), levels @ factorised_shares(raw, output), rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("bits", [8, 9, 12, 16])
+def test_a_certain_factorised_decodes_to_its_level(bits: int) -> None:
+    output = Factorised(bits=bits)
+    codes = torch.tensor([0, 1, 37, 2 ** (bits - 1) - 1, 2 ** (bits - 1), 2 ** (bits - 1) + 1, 2**bits - 1])
+    raw = torch.full((1, output.channels, codes.numel()), -100.0)
+    raw[0, codes // output.fine, torch.arange(codes.numel())] = 100.0
+    raw[0, output.coarse + codes % output.fine, torch.arange(codes.numel())] = 100.0
+    wet = output.decode(raw, torch.tensor(0.3))
+    torch.testing.assert_close(wet[0, 0], companding.decode(codes, bits), rtol=2e-5, atol=3e-7)
+    assert wet[0, 0, 4] == 0.0
+
+
+@pytest.mark.parametrize("code", [1, 2047, 2048, 2049, 4095])
+def test_factorised_likelihood_is_the_probability_of_the_code(code: int) -> None:
+    output = Factorised(bits=12)
+    raw, wet, scale = random_raw(128, 30).float(), wet_of(code, 12, 30).float(), SCALE.float()
+    waveform = DEFAULT_LOSS.waveform(output.decode(raw, scale) / scale, wet / scale, scale)
+    nats = float(output.loss(raw, wet, scale) - waveform) / LIKELIHOOD_WEIGHT
+    assert nats == pytest.approx(-np.log(factorised_shares(raw, output)[code]).mean(), rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["mixture", "factorised", "softmax"])
+def test_likelihood_counts_by_its_weight(kind: str) -> None:
+    output, wet = OUTPUTS.parse(kind), wet_of(77, 8, 30).float()
+    raw = random_raw(output.channels, 30).float()
+    none, default, twice = (
+        float(
+            output.loss(
+                raw, wet, SCALE.float(), WeightedLoss(LossWeights(likelihood_weight=weight), SAMPLE_RATE)
+            )
+        )
+        for weight in (0.0, 0.1, 0.2)
+    )
+    assert default == float(output.loss(raw, wet, SCALE.float()))
+    assert twice - default == pytest.approx(default - none, rel=1e-4)
+    assert default > none
 
 
 @EVERY
@@ -170,7 +239,10 @@ def test_a_wet_over_full_scale_has_a_finite_loss(kind: str) -> None:
     assert raw.grad.isfinite().all()
 
 
-@pytest.mark.parametrize(("kind", "bits"), [("mixture", 7), ("mixture", 25), ("softmax", 7), ("softmax", 11)])
+@pytest.mark.parametrize(
+    ("kind", "bits"),
+    [("mixture", 7), ("mixture", 25), ("factorised", 7), ("factorised", 17), ("softmax", 7), ("softmax", 11)],
+)
 def test_depths_out_of_reach_are_refused(kind: str, bits: int) -> None:
     with pytest.raises(SpecError, match=rf"bits: input should be .* got {bits}"):
         OUTPUTS.parse({"kind": kind, "bits": bits})

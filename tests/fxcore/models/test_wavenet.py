@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from fxcore.errors import SpecError
 from fxcore.models import FAMILIES
-from fxcore.models.wavenet import WaveNet, WaveNetLayer, WaveNetSpec
+from fxcore.models.wavenet import Activation, WaveNet, WaveNetLayer, WaveNetSpec
 
 Array = npt.NDArray[np.float64]
 
@@ -94,12 +94,14 @@ def test_the_net_is_the_arithmetic_of_neural_amp_modeler(gated: bool) -> None:
     scaled = dry[0, 0].double().numpy() / 0.5
     held = {name: tensor.double().numpy() for name, tensor in model.state_dict().items()}
 
-    hidden, summed = held["rechannel.weight"][:, 0] * scaled, np.zeros((3, 16))
-    for layer, dilation in zip(model.layers, spec.dilations, strict=True):
+    hidden, summed = held["arrays.0.rechannel.weight"][:, 0] * scaled, np.zeros((3, 16))
+    for layer, dilation in zip(
+        model.get_submodule("arrays.0.layers").children(), spec.dilations, strict=True
+    ):
         assert isinstance(layer, WaveNetLayer)
         hidden, active = numpy_layer(layer, hidden, scaled[-hidden.shape[1] :], dilation, gated)
         summed += active[:, -16:]
-    expected = held["head.weight"][0, :, 0] @ summed + held["head.bias"]
+    expected = held["arrays.0.head.weight"][0, :, 0] @ summed + held["arrays.0.head.bias"]
 
     with torch.no_grad():
         raw = model(dry)
@@ -119,3 +121,16 @@ def test_one_layer_alone_equals_its_arithmetic(gated: bool, dilation: int) -> No
     np.testing.assert_allclose(after[0].numpy(), expected[0], rtol=0, atol=1e-6)
     np.testing.assert_allclose(active[0].numpy(), expected[1], rtol=0, atol=1e-6)
     assert past is None
+
+
+@pytest.mark.parametrize(("activation", "below"), [("relu", 0.0), ("leaky_relu", 0.01)])
+def test_a_rectified_layer_keeps_what_is_positive(activation: Activation, below: float) -> None:
+    layer = WaveNetLayer(2, 2, 1, False, activation)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.zero_()
+        layer.mixin.weight.fill_(1.0)
+    dry = torch.tensor([[[9.0, -2.0, 0.0, 3.0]]])
+    _, active, _ = layer(torch.zeros(1, 2, 4), dry, None)
+    expected = torch.tensor([-2.0 * below, 0.0, 3.0]).expand(1, 2, 3)
+    torch.testing.assert_close(active, expected)

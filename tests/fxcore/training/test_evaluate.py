@@ -5,7 +5,7 @@ import torch
 from fxcore.audio import Recording
 from fxcore.metrics import METRICS, measure
 from fxcore.models import FAMILIES, EffectModel
-from fxcore.training import evaluate, to_device
+from fxcore.training import evaluate, judge, to_device
 from fxcore.training.evaluate import SETTLE_SAMPLES
 
 
@@ -44,6 +44,32 @@ def test_sums_over_recordings_are_divided_once() -> None:
         settle = min(SETTLE_SAMPLES, dry.shape[-1] // 4)
         played.append((dry[..., settle:], wet[..., settle:], model().predict(dry)[..., settle:]))
     assert evaluate(model(), to_device(held), 44_100) == measure(played, 44_100)
+
+
+def at_gain(gain: float, offset: float) -> EffectModel:
+    """The model of this file, its output scaled about an offset."""
+    scaled = model()
+    with torch.no_grad():
+        scaled.get_parameter("arrays.0.head.weight").mul_(gain)
+        scaled.get_parameter("arrays.0.head.bias").fill_(offset)
+    return scaled
+
+
+@pytest.mark.parametrize(
+    ("gain", "offset", "collapsed"),
+    [(0.0, 0.0, True), (0.0, 0.3, True), (10 ** (-41 / 20), 0.3, True), (10 ** (-39 / 20), 0.3, False)],
+)
+def test_an_output_40_db_below_the_wet_has_collapsed_whatever_its_offset(
+    gain: float, offset: float, collapsed: bool
+) -> None:
+    judged = judge(at_gain(gain, offset), to_device([recording(6_000, 1), recording(9_000, 2)]), 44_100)
+    assert judged.collapsed == collapsed
+
+
+def test_silence_answered_with_silence_is_no_collapse() -> None:
+    held = recording(6_000, 1)
+    held.wet[:] = 0.0
+    assert not judge(at_gain(0.0, 0.0), to_device([held]), 44_100).collapsed
 
 
 def test_recordings_go_to_the_device_as_copies() -> None:

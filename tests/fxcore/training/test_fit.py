@@ -26,15 +26,21 @@ from fxcore.training import (
 SAMPLE_RATE = 44_100
 SMALL = {  # a family without any is tested with its defaults
     "conv": {"layers": 3, "window": 16, "channels": 8},
+    "gru": {"hidden": 8},
     "lstm": {"hidden": 8},
+    "s4d": {"layers": 2, "channels": 6, "states": 2},
     "wavenet": {"layers": 3, "window": 16, "channels": 4, "kernel": 2},
 }
 TRAINING = {  # a recurrent state goes over 4 blocks
     "conv": TrainingSpec(batch=4, block_samples=256, learning_rate=1e-2),
+    "gru": TrainingSpec(batch=4, block_samples=128, blocks=4, learning_rate=1e-2),
     "lstm": TrainingSpec(batch=4, block_samples=128, blocks=4, learning_rate=1e-2),
+    "nam_wavenet": TrainingSpec(batch=1, block_samples=512, learning_rate=1e-2),
+    "s4d": TrainingSpec(batch=4, block_samples=128, blocks=4, learning_rate=1e-2),
     "wavenet": TrainingSpec(batch=4, block_samples=256, learning_rate=1e-2),
 }
 BY_FAMILY = pytest.mark.parametrize("family", list(FAMILIES))
+BY_TRAINED_FAMILY = pytest.mark.parametrize("family", [f for f in FAMILIES if not FAMILIES[f].fitted])
 
 
 def inverter(samples: int, seed: int) -> Recording:
@@ -58,6 +64,12 @@ def fit(family: str, budget: Budget, *, seed: int = 5, resume: Progress | None =
     return Fit(model, DATA, budget, seed=seed, objective="esr", training=training, resume=resume)
 
 
+def delay(samples: int, seed: int) -> Recording:
+    """The dry, 5 samples late."""
+    dry = (0.2 * np.random.default_rng(seed).standard_normal((1, samples))).astype(np.float32)
+    return Recording("delay", dry, np.pad(dry, ((0, 0), (5, 0)))[:, :samples])
+
+
 def timeless(reports: list[Report]) -> list[Report]:
     return [report._replace(compute_seconds=0.0) for report in reports]
 
@@ -69,7 +81,34 @@ def test_learns_a_gain_and_a_polarity(family: str) -> None:
     assert not last.diverged
 
 
-@BY_FAMILY
+@pytest.mark.parametrize(
+    ("settings", "learning_rate"),
+    [
+        ({"kind": "conv", "layers": 1, "window": 9, "channels": 8}, 5e-2),
+        ({"kind": "wavenet", "layers": 1, "window": 7, "kernel": 7, "activation": "leaky_relu"}, 2e-2),
+    ],
+)
+def test_learns_a_delayed_copy(settings: dict[str, object], learning_rate: float) -> None:
+    """By gradient alone, to -60 dB and through units that bend or cut."""
+    data = TrainingData([delay(40_000, 0)], [delay(8_000, 1)], SAMPLE_RATE)
+    model = FAMILIES.parse(settings).build(torch.Generator().manual_seed(0))
+    training = TrainingSpec(batch=1, block_samples=512, learning_rate=learning_rate)
+    *_, last = Fit(model, data, Budget(steps=1800, reports=1), seed=1, objective="esr", training=training)
+    assert last.metrics["esr"] < 1e-6
+
+
+@pytest.mark.parametrize("weight", ["mr_stft_weight", "log_mel_weight", "esr_a_weight"])
+def test_the_loss_is_the_one_asked_for(weight: str) -> None:
+    training = TrainingSpec(block_samples=2048, batch=1, learning_rate=1e-12)
+    other = training.model_copy(update={weight: 1.0})
+    first, second = (
+        next(Fit(model_of("conv"), DATA, Budget(steps=2, reports=1), seed=5, training=t)).loss
+        for t in (training, other)
+    )
+    assert second > first + 0.1
+
+
+@BY_TRAINED_FAMILY
 def test_with_a_step_budget_a_run_repeats_exactly(family: str) -> None:
     budget = Budget(steps=24, reports=3)
     first, second, other = (list(fit(family, budget, seed=seed)) for seed in (5, 5, 6))
@@ -77,7 +116,7 @@ def test_with_a_step_budget_a_run_repeats_exactly(family: str) -> None:
     assert first[-1].loss != other[-1].loss
 
 
-@BY_FAMILY
+@BY_TRAINED_FAMILY
 def test_a_run_resumed_from_its_checkpoint_goes_on_bit_for_bit(family: str, tmp_path: Path) -> None:
     budget = Budget(steps=32, reports=4)
     whole = fit(family, budget)
@@ -154,7 +193,7 @@ def test_the_best_weights_are_kept_whatever_comes_after() -> None:
     run = fit("conv", Budget(steps=60, reports=6))
     reports = [next(run) for _ in range(3)]
     with torch.no_grad():
-        run.model.get_parameter("head.bias").add_(3.0)  # a model gone astray
+        list(run.model.parameters())[-1].add_(3.0)  # the bias of the head: a model gone astray
     reports += list(run)
     lowest = itertools.accumulate((report.metrics["esr"] for report in reports), min)
     assert [report.best["esr"] for report in reports] == list(lowest)
@@ -165,13 +204,50 @@ def test_the_best_weights_are_kept_whatever_comes_after() -> None:
     assert evaluate(judge, to_device(DATA.validation), SAMPLE_RATE) == reports[2].metrics
 
 
+def silenced(run: Fit) -> Fit:
+    """Its model gives a constant from now on, and learns too slowly to give anything else."""
+    with torch.no_grad():
+        for parameter in run.model.parameters():
+            parameter.fill_(0.0)
+        parameter.fill_(1.0)  # the last: the bias of the head
+    return run
+
+
+@pytest.mark.parametrize("family", ["conv", "lstm"])
+def test_a_constant_output_is_reported_as_collapsed(family: str) -> None:
+    training = TRAINING[family].model_copy(update={"learning_rate": 1e-12})
+    budget = Budget(steps=8, reports=2)
+    run = silenced(Fit(model_of(family), DATA, budget, seed=1, objective="esr", training=training))
+    reports = list(run)
+    assert [report.collapsed for report in reports] == [True, True]
+    assert not any(report.diverged for report in reports)
+    assert reports[-1].best["esr"] == pytest.approx(2.0, rel=0.05)  # an offset as strong as the wet
+    assert reports[-1].rating("esr") == METRICS["esr"].worst > reports[-1].best["esr"]
+
+
+def test_any_sound_is_better_than_a_constant() -> None:
+    training = TRAINING["conv"].model_copy(update={"learning_rate": 1e-12})
+    budget = Budget(steps=12, reports=3)
+    run = Fit(model_of("conv"), DATA, budget, seed=1, objective="esr", training=training)
+    bad = model_of("conv").state_dict()
+    bad[list(dict(run.model.named_parameters()))[-2]] *= 1000  # the weights of the head
+    silent = next(silenced(run))
+    run.model.load_state_dict({**bad, "scale": run.model.scale})
+    sound = next(run)
+    assert (silent.collapsed, sound.collapsed) == (True, False)
+    assert silent.metrics["esr"] < sound.metrics["esr"] == sound.best["esr"] == sound.rating("esr")
+    silent_again = next(silenced(run))
+    assert not silent_again.collapsed
+    assert silent_again.metrics["esr"] < silent_again.best["esr"] == sound.best["esr"]
+
+
 def test_the_objective_says_which_weights_are_best() -> None:
     run = Fit(model_of("wavenet"), DATA, Budget(steps=30, reports=6), seed=1, objective="log_mel")
     reports = list(run)
     assert reports[-1].best["log_mel"] == min(report.metrics["log_mel"] for report in reports)
 
 
-@BY_FAMILY
+@BY_TRAINED_FAMILY
 def test_weights_that_are_no_numbers_end_the_run_with_the_worst_metrics(family: str) -> None:
     run = fit(family, Budget(steps=400, reports=4))
     with torch.no_grad():
@@ -183,7 +259,7 @@ def test_weights_that_are_no_numbers_end_the_run_with_the_worst_metrics(family: 
         next(run)
 
 
-@BY_FAMILY
+@BY_TRAINED_FAMILY
 def test_divergence_later_on_leaves_the_best_of_before(family: str) -> None:
     run = fit(family, Budget(steps=40, reports=4))
     good = next(run)
