@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fxcore.errors import SpecError, did_you_mean
 from fxcore.metrics import METRICS
-from fxcore.models import FAMILIES, ModelSpec, TrainingSpec
+from fxcore.models import FAMILIES, PRESETS, ModelSpec, TrainingSpec
 from fxcore.spec import Spec, digest_of
 from fxcore.training import Budget
 from search.space import SearchSpace
@@ -46,18 +46,27 @@ class SearchSpec(Spec):
     """A search, as its YAML file says it.
 
     Under `families` and `output`, a value is fixed, `[low, high]` is a range, and a list of words or of
-    three or more numbers are choices. Ranges that span a factor of 8 are searched logarithmically.
+    three or more numbers are choices. Ranges that span a factor of 8 are searched logarithmically. A family
+    without ranges has its own; without families, all black boxes are searched.
     """
 
     name: str = Field(pattern=NAME_PATTERN)
     data: str  # the sample store: a path (relative ones start at the storage root), or s3://bucket/prefix
     objective: str = "mr_stft"
     budget: SearchBudget
-    families: dict[str, dict[str, Any] | None]
+    families: dict[str, dict[str, Any] | None] | None = None
+    structured: bool = True  # first fit the Volterra baseline and the structured families the data suggest
+    presets: tuple[str, ...] = ()  # models known by name, to be tried first
     output: dict[str, Any] = {"kind": ["regression"]}
     training: dict[str, Any] = {}
     resources: Resources = Resources()
     seed: int = Field(0, ge=0, lt=2**31)
+
+    @field_validator("families", mode="before")
+    @classmethod
+    def _names_alone(cls, families: Any) -> Any:
+        """`[lstm, conv]` names families that are searched over their own ranges."""
+        return dict.fromkeys(families) if isinstance(families, list) else families
 
     @classmethod
     def from_dict(cls, values: object) -> Self:
@@ -66,6 +75,9 @@ class SearchSpec(Spec):
             raise SpecError(
                 f"unknown objective '{spec.objective}'{did_you_mean(spec.objective, METRICS)}", ("objective",)
             )
+        for name in spec.presets:
+            if name not in PRESETS:
+                raise SpecError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}", ("presets",))
         spec.space()  # refuses unknown families, unknown keys and empty ranges
         return spec
 

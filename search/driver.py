@@ -11,17 +11,21 @@ from pathlib import Path
 from fxcore.errors import SearchError
 from fxcore.training import Cost, Report
 from search.config import TrialConfig, TrialTask
+from search.control import asked
 from search.halving import Halving
 from search.progress import Progress
 from search.study import State, Study
+
+STOPPED = "the search was stopped"
+OUT_OF_TIME = "the search's time was up"
 
 
 class Driver:
     """Decisions of one search from launch to end."""
 
-    def __init__(self, study: Study, store: str, checkpoints: Path, progress: Progress) -> None:
-        """`store` is where workers open the sample store, `checkpoints` the folder they write to."""
-        self.study, self.store, self.checkpoints, self.progress = study, store, checkpoints, progress
+    def __init__(self, study: Study, store: str, folder: Path, progress: Progress) -> None:
+        """`store` is where workers open the sample store, `folder` the search's own."""
+        self.study, self.store, self.folder, self.progress = study, store, folder, progress
         spec = study.spec
         self._deadline = time.monotonic() + 60 * spec.budget.minutes if spec.budget.minutes else None
         self._left_running = deque(study.unfinished())
@@ -30,7 +34,7 @@ class Driver:
         self._halving = Halving(spec.budget.trial.reports)
         for row in study.board():
             for report in study.reports(row.id):
-                self._halving.note(row.family, report.index, report.best[spec.objective])
+                self._halving.note(row.family, report.index, report.rating(spec.objective))
 
     @property
     def out_of_time(self) -> bool:
@@ -39,16 +43,16 @@ class Driver:
 
     def next_task(self) -> TrialTask | None:
         """A trial to run: those left running first, then new ones; None when nothing is to be begun."""
-        if self.out_of_time:
+        if self.out_of_time or asked(self.folder):
             return None
         if self._left_running:
             number, config = self._left_running.popleft()
-        elif self._started < self.study.spec.budget.trials:
+        elif self._started < self.study.trials_wanted:
             try:
                 number, config = self.study.ask()
             except SearchError as error:
                 self.progress.note(str(error))
-                self._started = self.study.spec.budget.trials
+                self._started = self.study.trials_wanted
                 return None
             self._started += 1
         else:
@@ -62,20 +66,29 @@ class Driver:
         self.study.record_cost(number, cost)
 
     def report(self, number: int, report: Report) -> bool:
-        """Record a report; whether the trial goes on."""
-        family, best = self._families[number], report.best[self.study.spec.objective]
+        """Record a report; whether the trial goes on. One that was paused stays open in the study."""
+        family, best = self._families[number], report.rating(self.study.spec.objective)
         if self.study.record(number, report):
             self._halving.note(family, report.index, best)
         self.progress.reported(number, report)
         if report.diverged:
             return self._finish(number, "diverged", f"the loss was no number at step {report.step}")
+        ended: tuple[State, str | None]
         if report.index == self.study.spec.budget.trial.reports:
-            return self._finish(number, "complete")
-        if not self._halving.keeps(family, report.index, best):
-            return self._finish(number, "pruned", f"not among the best third at report {report.index}")
-        if self.out_of_time:
-            return self._finish(number, "pruned", "the search's time was up")
-        return True
+            ended = "complete", None
+        elif not self._halving.keeps(family, report.index, best):
+            ended = "pruned", f"not among the best third at report {report.index}"
+        elif (request := asked(self.folder)) == "pause":
+            return False
+        elif request == "stop":
+            ended = "pruned", STOPPED
+        elif self.out_of_time:
+            ended = "pruned", OUT_OF_TIME
+        else:
+            return True
+        if report.collapsed:
+            ended = "collapsed", f"its output was constant at all {report.index} reports"
+        return self._finish(number, *ended)
 
     def retried(self, number: int) -> None:
         """A trial whose process died is started again."""
@@ -85,19 +98,26 @@ class Driver:
         """Close a trial that could not be run."""
         self._finish(number, "failed", reason)
 
+    def close(self) -> None:
+        """End the search as it is: what was left running counts as far as it came."""
+        reason = OUT_OF_TIME if self.out_of_time else STOPPED
+        for number, _ in self.study.unfinished():
+            self._finish(number, "pruned", reason)
+        self.study.complete = True
+
     def _finish(self, number: int, state: State, reason: str | None = None) -> bool:
         self.study.finish(number, state, reason)
         self.progress.ended(number, state, reason)
         return False
 
     def _task(self, number: int, config: TrialConfig) -> TrialTask:
-        identity = config.identity(self.study.store_digest)
+        identity = self.study.identity(number)
         return TrialTask(
             number=number,
             identity=identity,
             config=config,
             store=self.store,
-            checkpoint=self.checkpoints / f"{identity}.safetensors",
+            checkpoint=self.folder / "checkpoints" / f"{identity}.safetensors",
             cpus=self.study.spec.resources.cpus_per_trial,
             gpus=self.study.spec.resources.gpus_per_trial,
         )

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from fxcore.errors import SearchError
 
@@ -19,8 +20,7 @@ def driving(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            holder = json.loads(file.read() or "{}")
+            holder = driver_of(folder)
             raise SearchError(
                 f"search '{folder.name}' is already driven by process {holder.get('pid', '?')} on "
                 f"{holder.get('host', '?')}; watch it with `fxsearch board {folder.name} --watch`"
@@ -29,6 +29,12 @@ def driving(folder: Path) -> Iterator[None]:
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
         file.flush()
         yield
+
+
+def driver_of(folder: Path) -> dict[str, Any]:
+    """`pid` and `host` of the process that drives the search in `folder`, or did last."""
+    path = folder / "driver.lock"
+    return dict(json.loads(path.read_text() or "{}")) if path.exists() else {}
 
 
 def is_driven(folder: Path) -> bool:

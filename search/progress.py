@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console, Group
@@ -31,11 +32,34 @@ class Progress:
         """Something a person should know."""
 
 
+class Several(Progress):
+    """Tells each of some others."""
+
+    def __init__(self, *others: Progress) -> None:
+        self._others = others
+
+    def started(self, number: int, config: TrialConfig) -> None:
+        for other in self._others:
+            other.started(number, config)
+
+    def reported(self, number: int, report: Report) -> None:
+        for other in self._others:
+            other.reported(number, report)
+
+    def ended(self, number: int, state: str, reason: str | None) -> None:
+        for other in self._others:
+            other.ended(number, state, reason)
+
+    def note(self, text: str) -> None:
+        for other in self._others:
+            other.note(text)
+
+
 class Lines(Progress):
     """A line for each trial that starts and ends: for logs."""
 
     def __init__(self, spec: SearchSpec, console: Console) -> None:
-        self.spec, self.console, self._start = spec, console, time.monotonic()
+        self.spec, self.console = spec, console
         self._last: dict[int, Report] = {}
 
     def started(self, number: int, config: TrialConfig) -> None:
@@ -53,7 +77,7 @@ class Lines(Progress):
         self._print(text)
 
     def _print(self, text: str) -> None:
-        self.console.print(f"{time.monotonic() - self._start:6.0f} s  {text}", highlight=False, markup=False)
+        self.console.print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}", highlight=False, markup=False)
 
 
 class Screen(Progress):
@@ -73,7 +97,7 @@ class Screen(Progress):
     def reported(self, number: int, report: Report) -> None:
         config, reports = self._running[number]
         reports.append(report)
-        value = report.best[self.spec.objective]
+        value = report.rating(self.spec.objective)
         if self._best is None or value < self._best[0]:
             share = report.best["log_mel_share"]
             self._best = (value, f"trial {number}, {summary(config.as_dict())}, log-mel share {share:.3f}")

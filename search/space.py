@@ -75,11 +75,16 @@ class SearchSpace:
 
     def __init__(
         self,
-        families: Mapping[str, Mapping[str, Any] | None],
+        families: Mapping[str, Mapping[str, Any] | None] | None,
         output: Mapping[str, Any],
         training: Mapping[str, Any],
     ) -> None:
-        """Raises `SpecError`, its path leading to the key at fault."""
+        """`families`: None for all black boxes; ranges that are None are the family's own.
+
+        Raises `SpecError`, its path leading to the key at fault.
+        """
+        if families is None:
+            families = {kind: None for kind in FAMILIES if FAMILIES[kind].made_for is None}
         if not families:
             raise SpecError("a search needs at least one family", ("families",))
         self.families: dict[str, dict[str, Dimension]] = {}
@@ -87,7 +92,8 @@ class SearchSpace:
             path = ("families", kind)
             with _at(*path):
                 spec = FAMILIES[kind]
-            self.families[kind] = _dimensions(ranges or {}, spec, path, {"output"})
+            ranges = spec.ranges if ranges is None else ranges
+            self.families[kind] = _dimensions(ranges, spec, path, {"output"})
         raw_kinds = output.get("kind", ["regression"])
         kinds = raw_kinds if isinstance(raw_kinds, list) else [raw_kinds]
         self.outputs: dict[str, dict[str, Dimension]] = {}
@@ -108,23 +114,35 @@ class SearchSpace:
         """One model and its training; raises `SpecError` where the values do not go together."""
         family = str(suggest("family", Choice(tuple(self.families))))
         values = {name: suggest(f"{family}.{name}", d) for name, d in self.families[family].items()}
-        kind = str(suggest("output", Choice(tuple(self.outputs))))
-        output = {name: suggest(f"{kind}.{name}", d) for name, d in self.outputs[kind].items()}
-        model = FAMILIES.parse({"kind": family, "output": {"kind": kind, **output}, **values})
-        recipe = {name: suggest(f"{family}.{name}", d) for name, d in self.training.items()}
+        output: dict[str, Value] = {"kind": "regression"}
+        if not _regression_only(family):
+            output["kind"] = kind = str(suggest("output", Choice(tuple(self.outputs))))
+            output |= {name: suggest(f"{kind}.{name}", d) for name, d in self.outputs[kind].items()}
+        model = FAMILIES.parse({"kind": family, "output": output, **values})
+        recipe = {name: suggest(f"{family}.{name}", d) for name, d in self._training_of(family).items()}
         return model, TrainingSpec.from_dict({**model.training.as_dict(), **recipe})
 
     def first_draws(self) -> Iterator[dict[str, Value]]:
         """Each family's own defaults, moved into the space: what a search tries before it samples."""
         for family, dimensions in self.families.items():
             defaults, training = FAMILIES[family].model_fields, FAMILIES[family].training
-            kind = next(iter(self.outputs))
-            values: dict[str, Value] = {"family": family, "output": kind}
+            values: dict[str, Value] = {"family": family}
             values |= {f"{family}.{n}": d.nearest(defaults[n].default) for n, d in dimensions.items()}
-            bits = OUTPUTS[kind].model_fields
-            values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in self.outputs[kind].items()}
-            values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in self.training.items()}
+            if not _regression_only(family):
+                values["output"] = kind = next(iter(self.outputs))
+                bits = OUTPUTS[kind].model_fields
+                values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in self.outputs[kind].items()}
+            recipe = self._training_of(family)
+            values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in recipe.items()}
             yield values
+
+    def _training_of(self, family: str) -> dict[str, Dimension]:
+        """Dimensions of the recipe, for a family that has one."""
+        return {} if FAMILIES[family].fitted else self.training
+
+
+def _regression_only(family: str) -> bool:
+    return len(FAMILIES[family].outputs) == 1
 
 
 def _dimensions(

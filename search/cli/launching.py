@@ -1,15 +1,16 @@
-"""Commands that run searches."""
+"""Commands that run searches: launch, resume, extend, pause, stop, status, logs."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.live import Live
+from rich.table import Table
 
-from search.cli.common import EXIT_INTERRUPTED, Root, app, console
+from search.cli.common import EXIT_INTERRUPTED, AsJson, Name, Root, app, console, print_json
 
 if TYPE_CHECKING:
     from search.config import SearchSpec
@@ -17,16 +18,20 @@ if TYPE_CHECKING:
     from search.searches import Search
 
 
+Address = Annotated[
+    str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT (default: this machine).")
+]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: budget.trials=8.")
+]
+
+
 @app.command("launch")
 def launch_command(
     search: Annotated[Path, typer.Argument(metavar="SEARCH.yaml", help="What to search; see the README.")],
     name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
-    address: Annotated[
-        str | None, typer.Option(help="A Ray cluster, HOST:PORT (default: this machine).")
-    ] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: budget.trials=8.")
-    ] = None,
+    address: Address = None,
+    settings: Settings = None,
     storage: Root = None,
 ) -> None:
     """Run a search, or resume it where it was stopped; Ctrl-C leaves it to be resumed.
@@ -34,20 +39,128 @@ def launch_command(
     Example: `fxsearch launch examples/quickstart/search.yaml --set budget.minutes=2`
     """
     from fxcore.yamlfile import load_yaml
-    from search.board import board_table
     from search.config import SearchSpec
     from search.searches import launch
 
     spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={json.dumps(name)}"] if name else [])])
+    _run(spec, lambda progress: launch(spec, storage=storage, address=address, progress=progress))
+
+
+@app.command("resume")
+def resume_command(
+    name: Name, address: Address = None, settings: Settings = None, storage: Root = None
+) -> None:
+    """Go on with a search that was paused, interrupted or killed, by its name.
+
+    Example: `fxsearch resume quickstart`
+    """
+    from search.searches import open_search, resume
+
+    overrides = settings or []
+    spec = open_search(name, storage).spec
+    _run(
+        spec,
+        lambda progress: resume(
+            name, storage=storage, address=address, overrides=overrides, progress=progress
+        ),
+    )
+
+
+@app.command("extend")
+def extend_command(
+    name: Name,
+    trials: Annotated[int, typer.Option(min=1, help="So many more.")],
+    minutes: Annotated[
+        float | None, typer.Option(min=0.0, help="For so long (default: until they end).")
+    ] = None,
+    address: Address = None,
+    storage: Root = None,
+) -> None:
+    """Give a search more trials, and run them.
+
+    Example: `fxsearch extend quickstart --trials 24 --minutes 5`
+    """
+    from search.searches import open_search
+
+    more = open_search(name, storage).spec.budget.trials + trials
+    budget = [f"budget.trials={more}", f"budget.minutes={'null' if minutes is None else minutes}"]
+    resume_command(name, address=address, settings=budget, storage=storage)
+
+
+@app.command("pause")
+def pause_command(name: Name, storage: Root = None) -> None:
+    """Let a running search end after its trials' next reports; `resume` goes on from there.
+
+    Example: `fxsearch pause quickstart`
+    """
+    from search.searches import open_search
+
+    open_search(name, storage).pause()
+    console.print(f"'{name}' pauses after its trials' next reports; go on with: fxsearch resume {name}")
+
+
+@app.command("stop")
+def stop_command(name: Name, storage: Root = None) -> None:
+    """End a search as it is: its running trials count as far as they came.
+
+    Example: `fxsearch stop quickstart`
+    """
+    from search.searches import open_search
+
+    open_search(name, storage).stop()
+    console.print(f"'{name}' ends with what it has")
+
+
+@app.command("status")
+def status_command(name: Name, as_json: AsJson = False, storage: Root = None) -> None:
+    """Say whether a search runs, who drives it, and how far it is.
+
+    Example: `fxsearch status quickstart`
+    """
+    from search.searches import open_search
+
+    status = open_search(name, storage).status()
+    if as_json:
+        print_json(status)
+        return
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for key, value in status.items():
+        table.add_row(key.replace("_", " "), _in_words(value))
+    console.print(table)
+
+
+@app.command("logs")
+def logs_command(name: Name, storage: Root = None) -> None:
+    """Print what happened in a search, a line for each trial that began or ended.
+
+    Example: `fxsearch logs quickstart`
+    """
+    from search.searches import open_search
+
+    print(open_search(name, storage).log(), end="")
+
+
+def _run(spec: "SearchSpec", start: "Callable[[Progress], Search]") -> None:
+    """Run a search to its end, or to where it is paused, and show what came of it."""
+    from search.board import board_table
+
     try:
         with _progress(spec) as progress:
-            found = launch(spec, storage=storage, address=address, progress=progress)
+            found = start(progress)
     except KeyboardInterrupt:
         console.print(f"interrupted; the same command resumes '{spec.name}'")
         raise typer.Exit(EXIT_INTERRUPTED) from None
-    rows = found.trials()
-    console.print(board_table(found, rows, limit=10))
+    if found.state == "interrupted":
+        console.print(f"paused; go on with: fxsearch resume {spec.name}")
+        return
+    console.print(board_table(found, found.trials(), limit=10))
     _print_verdict(found)
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{number} {key}" for key, number in value.items()) or "none"
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 @contextmanager

@@ -85,6 +85,7 @@ def test_trials_of_a_node_that_dies_go_on_at_another(
         "data": tiny_search.store().uri,
         "budget": {"trials": TRIALS, "trial_seconds": 8},
         "families": {"lstm": {"hidden": [4, 12]}},
+        "structured": False,
     }
     (tmp_path / "search.yaml").write_text(yaml.safe_dump(search))
     launch = [

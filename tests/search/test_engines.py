@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fxcore.errors import SearchError, StoreError
+from fxcore.metrics import METRICS
 from fxcore.training import Report
 from search import Search, SearchSpec, launch, open_search
 from search.config import TrialConfig
@@ -202,6 +203,26 @@ def test_a_trial_that_diverges_is_told_apart_and_its_metrics_are_finite(tiny_sea
     assert all(0.0 <= value < float("inf") for value in row.metrics.values())
     with pytest.raises(SearchError, match="no trained model; trial 0 diverged: the loss"):
         search.best()
+
+
+def test_a_trial_whose_output_is_constant_is_told_apart_and_ranks_last(tiny_search, tmp_path):
+    """Sixteen layers of one ReLU each are as good as surely dead: what the thesis' LSTM was."""
+    families = {"conv": {"layers": 16, "window": 32, "channels": 1}, "lstm": {"hidden": 4}}
+    spec = spec_of(tiny_search, families=families, objective="esr", budget={"trials": 2, "trial_steps": 9})
+    search = launch(spec, storage=tmp_path, engine="local")
+    lstm, conv = search.trials()
+    assert (lstm.family, lstm.state) == ("lstm", "complete")
+    assert (conv.family, conv.state) == ("conv", "collapsed")
+    assert conv.reason == "its output was constant at all 9 reports"
+    assert conv.metrics["esr"] < METRICS["esr"].worst  # it is told as it is
+    assert search.best().id == lstm.id
+    alone = launch(
+        spec_of(tiny_search, families={"conv": families["conv"]}, budget={"trials": 1, "trial_steps": 9}),
+        storage=tmp_path / "alone",
+        engine="local",
+    )
+    with pytest.raises(SearchError, match="no trained model; trial 0 collapsed: its output was constant"):
+        alone.best()
 
 
 def test_a_full_disk_interrupts_a_search_and_it_resumes(again, tmp_path, full_disk):

@@ -3,6 +3,7 @@
 import pytest
 
 from fxcore.errors import SearchError
+from fxcore.models import FAMILIES
 from fxcore.training import Cost, Report
 from search.config import SearchSpec
 from search.study import Study
@@ -73,6 +74,35 @@ def test_board_is_best_first_with_the_metrics_of_the_best_report(tmp_path):
     assert [r.metrics["mr_stft"] for r in study.reports(1)] == [1.0, 4.0]
 
 
+def test_a_collapsed_trial_stands_after_the_worst_of_those_that_sound(tmp_path):
+    study = new_study(tmp_path)
+    for value, collapsed in ((1.0, True), (50.0, False)):
+        number, _ = study.ask()
+        study.record(number, report(1, value)._replace(collapsed=collapsed))
+        study.finish(number, "collapsed" if collapsed else "complete")
+    assert [(row.state, row.metrics["mr_stft"]) for row in study.board()] == [
+        ("complete", 50.0),
+        ("collapsed", 1.0),
+    ]
+
+
+def test_reports_and_identities_of_an_older_version_are_read(tmp_path):
+    """It knew fewer metrics, fewer settings and no collapse."""
+    study = new_study(tmp_path)
+    number, config = study.ask()
+    study.record(number, report(1, 2.0))
+    trial = study._trial(number)
+    trial.set_user_attr("identity", "as it was then")
+    old = {key: value for key, value in report(1, 2.0)._asdict().items() if key != "collapsed"}
+    trial.set_user_attr("reports", [old])
+    trial.set_user_attr("config", {**config.as_dict(), "training": {"batch": 4}})
+    again = Study.open(tmp_path / "study.db", "amp")
+    assert again.reports(number) == [report(1, 2.0)]
+    assert again.board()[0].metrics == report(1, 2.0).best
+    assert again.config(number).training.batch == 4
+    assert again.identity(number) == "as it was then"
+
+
 def test_a_report_that_is_there_is_not_recorded_twice(tmp_path):
     study = new_study(tmp_path)
     number, _ = study.ask()
@@ -92,12 +122,12 @@ def test_trials_left_running_are_handed_out_again(tmp_path):
 
 def test_every_final_state_is_kept_with_its_reason(tmp_path):
     study = new_study(tmp_path)
-    for state in ("complete", "pruned", "diverged", "failed"):
+    for state in ("complete", "pruned", "diverged", "collapsed", "failed"):
         number, _ = study.ask()
         study.record(number, report(1, 2.0))
         study.finish(number, state, f"because {state}")
     assert {row.state: row.reason for row in study.board()} == {
-        state: f"because {state}" for state in ("complete", "pruned", "diverged", "failed")
+        state: f"because {state}" for state in ("complete", "pruned", "diverged", "collapsed", "failed")
     }
 
 
@@ -115,3 +145,26 @@ def test_test_metrics_are_kept_beside_a_finished_trial(tmp_path):
     assert study.test_metrics(number) is None
     study.record_test(number, {"esr": 0.5})
     assert Study.open(tmp_path / "study.db", "amp").test_metrics(number) == {"esr": 0.5}
+
+
+def test_given_models_are_tried_first_and_beyond_the_budget(tmp_path):
+    given = [
+        FAMILIES.parse({"kind": "lstm", "hidden": 999}),
+        FAMILIES.parse("hammerstein"),
+    ]  # outside the space
+    study = Study.create(tmp_path / "study.db", SearchSpec.from_dict(SPEC), "digest", 44_100, given)
+    drawn = [study.ask()[1].model for _ in range(4)]
+    assert drawn[:2] == given
+    assert [model.kind for model in drawn[2:]] == ["conv", "lstm"]
+    assert study.trials_wanted == SPEC["budget"]["trials"] + 2
+    assert Study.open(tmp_path / "study.db", "amp").trials_wanted == study.trials_wanted
+
+
+def test_a_family_without_a_choice_of_outputs_is_drawn_beside_one_that_has(tmp_path):
+    study = new_study(
+        tmp_path,
+        families={"fir": {"taps": [8, 64]}, "conv": {"layers": [1, 9]}},
+        output={"kind": ["mixture"]},
+    )
+    outputs = {(config.model.kind, config.model.output.kind) for config in (study.ask()[1] for _ in range(8))}
+    assert outputs == {("fir", "regression"), ("conv", "mixture")}
