@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from fxcore.errors import SpecError, did_you_mean
+from fxcore.export import FORMATS
 from fxcore.metrics import METRICS
 from fxcore.models import FAMILIES, PRESETS, ModelSpec, TrainingSpec
 from fxcore.spec import Spec, digest_of
@@ -57,6 +58,7 @@ class SearchSpec(Spec):
     families: dict[str, dict[str, Any] | None] | None = None
     structured: bool = True  # first fit the Volterra baseline and the structured families the data suggest
     presets: tuple[str, ...] = ()  # models known by name, to be tried first
+    targets: tuple[str, ...] = ()  # export formats, into all of which every model must fit
     output: dict[str, Any] = {"kind": ["regression"]}
     training: dict[str, Any] = {}
     resources: Resources = Resources()
@@ -78,12 +80,15 @@ class SearchSpec(Spec):
         for name in spec.presets:
             if name not in PRESETS:
                 raise SpecError(f"unknown preset '{name}'{did_you_mean(name, PRESETS)}", ("presets",))
+        for kind in spec.targets:
+            if kind not in FORMATS:
+                raise SpecError(f"unknown format '{kind}'{did_you_mean(kind, FORMATS)}", ("targets",))
         spec.space()  # refuses unknown families, unknown keys and empty ranges
         return spec
 
     def space(self) -> SearchSpace:
         """What its trials are drawn from."""
-        return SearchSpace(self.families, self.output, self.training)
+        return SearchSpace(self.families, self.output, self.training, self.targets)
 
     def same_search(self, other: "SearchSpec") -> bool:
         """Whether `other` differs in nothing but budget and resources, so that one continues the other."""

@@ -7,6 +7,7 @@ where it fits; which may fit is told by two probes of the store (`datasets.probe
 from collections.abc import Iterator
 
 from datasets.manifest import StoreManifest
+from fxcore.export import narrowing
 from fxcore.models import FAMILIES, PRESETS, ModelSpec, Nature
 from search.config import SearchSpec
 
@@ -20,7 +21,8 @@ TIME_INVARIANT_ESR = 1e-4
 
 def first_models(manifest: StoreManifest, spec: SearchSpec) -> Iterator[ModelSpec]:
     """The baseline and what the probes suggest, unless the search is without; then its presets."""
-    for kind in (BASELINE, *suggested(manifest)) if spec.structured else ():
+    fitting = [kind for kind in suggested(manifest) if narrowing(spec.targets, kind) is not None]
+    for kind in (BASELINE, *fitting) if spec.structured else ():
         for start in FAMILIES[kind].starts:
             yield FAMILIES.parse({"kind": kind, **start})
     for name in spec.presets:

@@ -4,12 +4,13 @@ It knows no search library: `SearchSpace.draw` asks a `suggest(name, dimension)`
 needs, so that only the dimensions of the family drawn take part.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from fxcore.errors import SpecError, did_you_mean
+from fxcore.export import narrowing
 from fxcore.models import FAMILIES, OUTPUTS, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
 
@@ -34,6 +35,10 @@ class Numbers:
     def integral(self) -> bool:
         return isinstance(self.low, int) and isinstance(self.high, int)
 
+    def has(self, value: Value) -> bool:
+        """Whether the value lies in the range."""
+        return not isinstance(value, str) and self.low <= value <= self.high
+
     def nearest(self, value: int | float) -> Value:
         """The value, moved into the range."""
         return min(max(value, self.low), self.high)
@@ -44,6 +49,10 @@ class Choice:
     """One of some values."""
 
     values: tuple[Value, ...]
+
+    def has(self, value: Value) -> bool:
+        """Whether the value is one of them."""
+        return value in self.values
 
     def nearest(self, value: Any) -> Value:
         """The value where it is one of them, else the first."""
@@ -78,8 +87,11 @@ class SearchSpace:
         families: Mapping[str, Mapping[str, Any] | None] | None,
         output: Mapping[str, Any],
         training: Mapping[str, Any],
+        targets: Sequence[str] = (),
     ) -> None:
         """`families`: None for all black boxes; ranges that are None are the family's own.
+
+        `targets` are export formats, all of which every model drawn fits into.
 
         Raises `SpecError`, its path leading to the key at fault.
         """
@@ -88,12 +100,22 @@ class SearchSpace:
         if not families:
             raise SpecError("a search needs at least one family", ("families",))
         self.families: dict[str, dict[str, Dimension]] = {}
+        self.limits: dict[str, dict[str, tuple[Any, ...]]] = {}
         for kind, ranges in families.items():
             path = ("families", kind)
             with _at(*path):
                 spec = FAMILIES[kind]
-            ranges = spec.ranges if ranges is None else ranges
-            self.families[kind] = _dimensions(ranges, spec, path, {"output"})
+            limits = narrowing(targets, kind)
+            if limits is None:
+                continue
+            self.limits[kind] = limits
+            dimensions = _dimensions(spec.ranges if ranges is None else ranges, spec, path, {"output"})
+            with _at(*path):
+                self.families[kind] = dimensions | _limited(dimensions, spec, limits)
+        if not self.families:
+            raise SpecError(
+                f"no model of {', '.join(families)} fits into {' and '.join(targets)}", ("targets",)
+            )
         raw_kinds = output.get("kind", ["regression"])
         kinds = raw_kinds if isinstance(raw_kinds, list) else [raw_kinds]
         self.outputs: dict[str, dict[str, Dimension]] = {}
@@ -114,10 +136,10 @@ class SearchSpace:
         """One model and its training; raises `SpecError` where the values do not go together."""
         family = str(suggest("family", Choice(tuple(self.families))))
         values = {name: suggest(f"{family}.{name}", d) for name, d in self.families[family].items()}
-        output: dict[str, Value] = {"kind": "regression"}
-        if not _regression_only(family):
-            output["kind"] = kind = str(suggest("output", Choice(tuple(self.outputs))))
-            output |= {name: suggest(f"{kind}.{name}", d) for name, d in self.outputs[kind].items()}
+        name, kinds = self._outputs_of(family)
+        kind = str(suggest(name, Choice(kinds))) if name else kinds[0]
+        bits = self.outputs.get(kind, {})
+        output = {"kind": kind, **{name: suggest(f"{kind}.{name}", d) for name, d in bits.items()}}
         model = FAMILIES.parse({"kind": family, "output": output, **values})
         recipe = {name: suggest(f"{family}.{name}", d) for name, d in self._training_of(family).items()}
         return model, TrainingSpec.from_dict({**model.training.as_dict(), **recipe})
@@ -128,21 +150,48 @@ class SearchSpace:
             defaults, training = FAMILIES[family].model_fields, FAMILIES[family].training
             values: dict[str, Value] = {"family": family}
             values |= {f"{family}.{n}": d.nearest(defaults[n].default) for n, d in dimensions.items()}
-            if not _regression_only(family):
-                values["output"] = kind = next(iter(self.outputs))
-                bits = OUTPUTS[kind].model_fields
-                values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in self.outputs[kind].items()}
+            output, (kind, *_) = self._outputs_of(family)
+            values |= {output: kind} if output else {}
+            bits = OUTPUTS[kind].model_fields
+            ranges = self.outputs.get(kind, {})
+            values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in ranges.items()}
             recipe = self._training_of(family)
             values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in recipe.items()}
             yield values
+
+    def _outputs_of(self, family: str) -> tuple[str | None, tuple[str, ...]]:
+        """What the choice of an output is called, if there is one, and the kinds to choose from."""
+        possible = self.limits[family].get("output", FAMILIES[family].outputs)
+        kinds = tuple(kind for kind in self.outputs if kind in possible)
+        if not kinds or len(possible) == 1:
+            return None, (str(possible[0]),)
+        return "output" if len(kinds) == len(self.outputs) else f"{family}.output", kinds
 
     def _training_of(self, family: str) -> dict[str, Dimension]:
         """Dimensions of the recipe, for a family that has one."""
         return {} if FAMILIES[family].fitted else self.training
 
 
-def _regression_only(family: str) -> bool:
-    return len(FAMILIES[family].outputs) == 1
+def _limited(
+    dimensions: Mapping[str, Dimension], spec: type[Spec], limits: Mapping[str, tuple[Value, ...]]
+) -> dict[str, Dimension]:
+    """Dimensions of the fields that are limited to some values; raises `SpecError` where none is in range."""
+    limited: dict[str, Dimension] = {}
+    for name, allowed in limits.items():
+        if name == "output":
+            continue
+        if name not in dimensions:
+            default = spec.model_fields[name].default
+            limited[name] = Choice((default if default in allowed else allowed[0],))
+            continue
+        dimension = dimensions[name]
+        values = tuple(value for value in allowed if dimension.has(value))
+        if not values:
+            raise SpecError(
+                f"{name}: the formats aimed at take {', '.join(map(str, allowed))}; widen its range"
+            )
+        limited[name] = Choice(values)
+    return limited
 
 
 def _dimensions(

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+import torch
 
 from fxcore.errors import SpecError
+from fxcore.export import formats_for
 from search.space import Choice, Dimension, Numbers, SearchSpace, Value, parse_dimension
 
 FAMILIES = {
@@ -105,3 +107,24 @@ def test_what_cannot_be_searched_is_refused_with_its_path(families, output, mess
     with pytest.raises(SpecError, match=message) as caught:
         SearchSpace(families, output, {})
     assert caught.value.path == path
+
+
+def test_every_model_of_a_search_with_targets_fits_into_all_of_them():
+    space = SearchSpace(None, {"kind": ["regression", "mixture"]}, {}, ["nam", "aidax"])
+    assert set(space.families) == {"lstm"}
+    for seed in range(40):
+        built = space.draw(random_suggest(seed))[0].build(torch.Generator().manual_seed(0))
+        assert {"nam", "aidax"} <= set(formats_for(built))
+
+
+def test_first_draws_keep_to_the_targets():
+    space = SearchSpace({"lstm": {"layers": [1, 2], "hidden": [8, 64]}}, {}, {}, ["proteus"])
+    (values,) = space.first_draws()
+    assert (values["lstm.layers"], values["lstm.hidden"], values["lstm.skip"]) == (1, 40, True)
+
+
+def test_ranges_that_no_target_takes_are_refused():
+    with pytest.raises(SpecError, match=r"families\.lstm: hidden: the formats aimed at take 40; widen"):
+        SearchSpace({"lstm": {"hidden": [8, 32]}}, {}, {}, ["proteus"])
+    with pytest.raises(SpecError, match="no model of conv fits into proteus"):
+        SearchSpace({"conv": None}, {}, {}, ["proteus"])
