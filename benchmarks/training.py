@@ -48,6 +48,7 @@ PROFILED: list[dict[str, Any]] = [
     {"kind": "gru"},
 ]
 SHOWN_OPERATIONS = 5
+PROFILED_SAMPLES = 200_000
 
 
 def main(arguments: list[str]) -> None:
@@ -223,7 +224,8 @@ def print_shares_of_the_peak(data: TrainingData) -> None:
         rate = samples / _best(lambda: list(draw()), 5)  # noqa: B023  # called at once
         flops = 6 * rate * _products(fit.model)  # two forward, four backward for each product
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
-            list(draw())
+            for _ in range(max(1, PROFILED_SAMPLES // samples)):
+                list(draw())
         events = sorted(profiled.key_averages(), key=lambda event: -event.self_cpu_time_total)
         total = sum(event.self_cpu_time_total for event in events)
         operations = ", ".join(

@@ -26,6 +26,7 @@ from fxcore.training import (
 SAMPLE_RATE = 44_100
 SMALL = {  # a family without any is tested with its defaults
     "conv": {"layers": 3, "window": 16, "channels": 8},
+    "fir": {"taps": 64},
     "gru": {"hidden": 8},
     "lstm": {"hidden": 8},
     "s4d": {"layers": 2, "channels": 6, "states": 2},
@@ -39,7 +40,6 @@ TRAINING = {  # a recurrent state goes over 4 blocks
     "s4d": TrainingSpec(batch=4, block_samples=128, blocks=4, learning_rate=1e-2),
     "wavenet": TrainingSpec(batch=4, block_samples=256, learning_rate=1e-2),
 }
-BY_FAMILY = pytest.mark.parametrize("family", list(FAMILIES))
 BY_TRAINED_FAMILY = pytest.mark.parametrize("family", [f for f in FAMILIES if not FAMILIES[f].fitted])
 
 
@@ -74,7 +74,7 @@ def timeless(reports: list[Report]) -> list[Report]:
     return [report._replace(compute_seconds=0.0) for report in reports]
 
 
-@BY_FAMILY
+@pytest.mark.parametrize("family", [f for f in FAMILIES if f != "pitch_shift"])  # it has no waveform to keep
 def test_learns_a_gain_and_a_polarity(family: str) -> None:
     *_, last = fit(family, Budget(steps=320, reports=1))
     assert last.metrics["esr"] < 0.01
@@ -247,7 +247,7 @@ def test_the_objective_says_which_weights_are_best() -> None:
     assert reports[-1].best["log_mel"] == min(report.metrics["log_mel"] for report in reports)
 
 
-@BY_TRAINED_FAMILY
+@pytest.mark.parametrize("family", ["conv", "lstm", "wavenet"])  # without an initialisation to mend them
 def test_weights_that_are_no_numbers_end_the_run_with_the_worst_metrics(family: str) -> None:
     run = fit(family, Budget(steps=400, reports=4))
     with torch.no_grad():
