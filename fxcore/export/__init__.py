@@ -1,24 +1,55 @@
 """Export a model into a file that players load, read it back, and refuse a file that differs.
 
 from fxcore.export import export, load
-playable = load("amp.nam")                       # .model, .sample_rate, .facts
-wet = playable.model.predict(dry)                # (B, 1, T) -> (B, 1, T)
+player = load("amp.nam").player()
+wet = player(dry)                                # NumPy, block after block
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from fxcore.errors import ExportError, OutputExistsError, did_you_mean
+from fxcore.export.aidax import AidaxExporter
 from fxcore.export.base import Exporter, Playable
+from fxcore.export.impulse import at_rate, before_and_behind
+from fxcore.export.ir import IrExporter
+from fxcore.export.limits import common_limits
 from fxcore.export.nam import NamExporter
 from fxcore.export.native import NativeExporter
+from fxcore.export.onnx import OnnxExporter
+from fxcore.export.player import Player
+from fxcore.export.probe import difference
+from fxcore.export.proteus import ProteusExporter
+from fxcore.export.rtneural import RtneuralExporter
+from fxcore.export.torchscript import TorchExporter
 from fxcore.files import replacing
 from fxcore.models import EffectModel
 
-FORMATS: dict[str, Exporter] = {e.kind: e for e in (NativeExporter(), NamExporter())}
+_EXPORTERS: tuple[Exporter, ...] = (
+    NativeExporter(),
+    NamExporter(),
+    AidaxExporter(),
+    ProteusExporter(),
+    RtneuralExporter(),
+    OnnxExporter(),
+    TorchExporter(),
+    IrExporter(),
+)
+FORMATS: dict[str, Exporter] = {exporter.kind: exporter for exporter in _EXPORTERS}
 
-__all__ = ["FORMATS", "Exporter", "Playable", "export", "formats_for", "load"]
+__all__ = [
+    "FORMATS",
+    "Exporter",
+    "Playable",
+    "Player",
+    "at_rate",
+    "export",
+    "formats_for",
+    "load",
+    "narrowing",
+    "parts",
+]
 
 
 def export(playable: Playable, kind: str, path: Path | str, *, overwrite: bool = False) -> Path:
@@ -36,11 +67,14 @@ def export(playable: Playable, kind: str, path: Path | str, *, overwrite: bool =
         raise OutputExistsError(path)
     with replacing(path) as part:
         part.write_bytes(exporter.encode(playable))
-        difference = _difference(playable.model, exporter.decode(part).model)
-        if not difference <= exporter.tolerance:
+        copy = exporter.decode(part).model
+        found, allowed = difference(
+            exporter.promised(playable.model), copy, playable.sample_rate, exporter.tolerance
+        )
+        if not found <= allowed:
             raise ExportError(
-                f"{path.name} differs from its model by {difference:.1e} of the peak, "
-                f"{exporter.tolerance:.0e} is allowed; nothing was written"
+                f"{path.name} differs from its model by {found:.1e} of the peak, "
+                f"{allowed:.0e} is allowed; nothing was written"
             )
     return path
 
@@ -51,7 +85,12 @@ def load(path: Path | str) -> Playable:
     if not path.is_file():
         raise ExportError(f"{path} does not exist; give a model written by `fxsearch export`")
     for exporter in FORMATS.values():
-        if path.suffix.lower() == exporter.extension:
+        if path.name.lower().endswith(exporter.extension):
+            if exporter.runs_code:
+                raise ExportError(
+                    f"{path.name} is not opened here, for opening {exporter} can run what is hidden in it; "
+                    f"give another format of the same model, or open it yourself by {exporter.players}"
+                )
             return exporter.decode(path)
     known = ", ".join(e.extension for e in FORMATS.values())
     raise ExportError(f"{path.name} is no model; models end in {known}")
@@ -62,18 +101,33 @@ def formats_for(model: EffectModel) -> list[str]:
     return [kind for kind, exporter in FORMATS.items() if exporter.refusal(model) is None]
 
 
+def parts(playable: Playable, kind: str) -> list[tuple[str, Playable]]:
+    """The files that make up `playable` in format `kind`: one, or a network and the tail behind it.
+
+    Each is a format and what goes into it. Raises `ExportError` where the format holds neither the model
+    nor the network before its tail.
+    """
+    exporter = _exporter(kind)
+    refusal = exporter.refusal(playable.model)
+    if refusal is None:
+        return [(kind, playable)]
+    pieces = before_and_behind(playable.model)
+    if pieces is None or exporter.refusal(pieces[0]) is not None:
+        raise ExportError(refusal)
+    net, tail = pieces
+    return [(kind, playable._replace(model=net)), (IrExporter.kind, playable._replace(model=tail))]
+
+
+def narrowing(kinds: Sequence[str], family: str) -> dict[str, tuple[Any, ...]] | None:
+    """Values that a family's fields may have for models that all these formats hold; other fields are free.
+
+    `output` stands for the kind of output. None where no model of the family fits into all of them.
+    Raises `ExportError` for an unknown format.
+    """
+    return common_limits([_exporter(kind) for kind in kinds], family)
+
+
 def _exporter(kind: str) -> Exporter:
     if kind not in FORMATS:
         raise ExportError(f"unknown format '{kind}'{did_you_mean(kind, FORMATS)}")
     return FORMATS[kind]
-
-
-def _difference(model: EffectModel, copy: EffectModel) -> float:
-    """Largest difference on silence, an impulse and noise at two levels, over the model's peak."""
-    rng = torch.Generator().manual_seed(0)
-    noise = torch.randn(1, 1, 4096, generator=rng).clamp(-4, 4) / 4
-    impulse = torch.zeros(1, 1, 2048)
-    impulse[..., 0] = 1.0
-    probe = torch.cat([torch.zeros(1, 1, 1024), impulse, 0.03 * noise, noise], dim=-1)
-    wet = model.predict(probe.to(model.scale.device)).cpu()
-    return float((wet - copy.predict(probe)).abs().max() / wet.abs().max().clamp(min=1e-9))

@@ -1,18 +1,26 @@
 """What every export format is: bytes of a model, and a reader that plays them again."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
-from fxcore.models import EffectModel
+from fxcore.export.player import Player
+from fxcore.models import EffectModel, ModelSpec
+
+Limits: TypeAlias = Mapping[str, tuple[Any, ...]]  # a field's name -> the values that it may have
 
 
 class Playable(NamedTuple):
-    """A model read from a file, with the rate in Hz it was made for and what is known of it."""
+    """A model with the rate in Hz it was made for and what is known of it."""
 
     model: EffectModel
     sample_rate: int
     facts: dict[str, Any]
+
+    def player(self) -> Player:
+        """Plays NumPy blocks one after the other, from the beginning."""
+        return Player(self.model)
 
 
 class Exporter(ABC):
@@ -22,10 +30,28 @@ class Exporter(ABC):
     extension: ClassVar[str]
     players: ClassVar[str]  # what loads it, for people
     tolerance: ClassVar[float] = 1e-5  # of the written file against its model, relative to the peak
+    runs_code: ClassVar[bool] = False  # whether opening a file can run what somebody put into it
+    holds: ClassVar[Mapping[str, Limits]]  # families that it can hold, and which values of their fields
 
-    @abstractmethod
     def refusal(self, model: EffectModel) -> str | None:
         """Why the format cannot hold the model, and which models it can; None where it can."""
+        spec = model.spec
+        limits = self.holds.get(spec.kind)
+        if limits is None:
+            return f"{self} holds {families(self.holds)} models; this one is a {spec.kind}"
+        for field, allowed in limits.items():
+            value = value_of(spec, field)
+            if value not in allowed:
+                these = " or ".join(str(v) for v in allowed)
+                return (
+                    f"{self} holds {spec.kind} models with {field} {these}; this one has {value}; "
+                    f"other families that it holds: {families(self.holds, but=spec.kind)}"
+                )
+        return None
+
+    def promised(self, model: EffectModel) -> EffectModel:
+        """What of the model the file is to play; all of it, unless said."""
+        return model
 
     @abstractmethod
     def encode(self, playable: Playable) -> bytes:
@@ -34,3 +60,16 @@ class Exporter(ABC):
     @abstractmethod
     def decode(self, path: Path) -> Playable:
         """Read a file; raises `ExportError` naming the field that is missing or wrong."""
+
+    def __str__(self) -> str:
+        return f"a {self.extension} file"
+
+
+def value_of(spec: ModelSpec, field: str) -> Any:
+    """A setting's value; of the output its kind."""
+    return spec.output.kind if field == "output" else getattr(spec, field)
+
+
+def families(holds: Mapping[str, Limits], but: str | None = None) -> str:
+    """Names of families, for people."""
+    return ", ".join(name for name in holds if name != but) or "none"

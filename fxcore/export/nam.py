@@ -1,15 +1,15 @@
-"""`nam`: the file of Neural Amp Modeler's plug-ins and pedals (version 0.5.4, which all of them read).
+"""`nam`: the file of Neural Amp Modeler's plug-ins and pedals, in version 0.5.4 where it can be.
 
 JSON with one flat list of weights. LSTM: for each layer the rows of [W_ih | W_hh] (gates i, f, g, o),
-the summed biases and the starting h and c; then the head. WaveNet: rechannel; for each layer the
-convolution [out][in][k] and its bias, the mix-in of the dry, the pointwise residual and its bias;
-then the head, its bias and `head_scale`. Players feed and expect full scale ±1, so our input and
-output scales are folded into the weights.
+the summed biases and the starting h and c; then the head. Linear: the impulse response, then a
+constant. WaveNet: see `nam_wavenet`. Players feed and expect full scale ±1, so our input and output
+scales are folded into the weights.
 """
 
 import json
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,41 +17,48 @@ import torch
 from torch import Tensor
 
 from fxcore.errors import ExportError
-from fxcore.export.base import Exporter, Playable
+from fxcore.export import nam_wavenet
+from fxcore.export.base import Exporter, Limits, Playable
+from fxcore.export.loudness import loudness
+from fxcore.export.nam_fields import WeightReader, count, expect
 from fxcore.export.native import build_with
 from fxcore.models import EffectModel
+from fxcore.models.fir import FirNet
 from fxcore.models.lstm import LstmNet
 from fxcore.models.wavenet import WaveNet
 
-VERSION = "0.5.4"
+REGRESSION = ("regression",)
+VERSION = nam_wavenet.OLDER
 DEFAULT_RATE = 48_000  # of files that name none
 
 
 class NamExporter(Exporter):
-    """LSTM and WaveNet models whose output is a regression."""
+    """Models whose output is a regression, in three of the format's architectures."""
 
     kind: ClassVar[str] = "nam"
     extension: ClassVar[str] = ".nam"
     players: ClassVar[str] = "Neural Amp Modeler and compatible plug-ins and pedals"
 
-    def refusal(self, model: EffectModel) -> str | None:
-        spec = model.spec
-        if not isinstance(model, LstmNet | WaveNet):
-            return f"a .nam file holds lstm and wavenet models; this one is a {spec.kind}"
-        if spec.output.kind != "regression":
-            return f"a .nam file holds models with output regression; this one has {spec.output.kind}"
-        return None
+    holds: ClassVar[Mapping[str, Limits]] = {
+        "lstm": {"skip": (False,), "tail_taps": (0,), "output": REGRESSION},
+        "wavenet": {"output": REGRESSION},
+        "nam_wavenet": {"output": REGRESSION},
+        "fir": {},
+    }
 
     def encode(self, playable: Playable) -> bytes:
-        model = playable.model
+        model, version = playable.model, VERSION
         if isinstance(model, LstmNet):
             architecture, config, weights = "LSTM", _lstm_config(model), _lstm_weights(model)
+        elif isinstance(model, FirNet):
+            architecture, config, weights = "Linear", _linear_config(model), _linear_weights(model)
         else:
             assert isinstance(model, WaveNet)
-            architecture, config, weights = "WaveNet", _wavenet_config(model), _wavenet_weights(model)
+            architecture, version = "WaveNet", nam_wavenet.version(model)
+            config, weights = nam_wavenet.config(model), nam_wavenet.weights(model)
         document = {
-            "version": VERSION,
-            "metadata": {"name": playable.facts.get("name", ""), "fxsearch": playable.facts},
+            "version": version,
+            "metadata": _metadata(playable),
             "architecture": architecture,
             "config": config,
             "weights": [w for tensor in weights for w in tensor.detach().double().flatten().tolist()],
@@ -61,19 +68,33 @@ class NamExporter(Exporter):
 
     def decode(self, path: Path) -> Playable:
         document = _document(path)
-        weights = _Reader(document["weights"], path)
-        if document["architecture"] == "LSTM":
-            model = _read_lstm(document["config"], weights, path)
-        elif document["architecture"] == "WaveNet":
-            model = _read_wavenet(document["config"], weights, path)
-        else:
-            raise ExportError(
-                f"{path}: architecture {document['architecture']!r} is not read here; known: LSTM, WaveNet"
-            )
+        weights = WeightReader(document["weights"], path)
+        readers = {"LSTM": _read_lstm, "WaveNet": nam_wavenet.read, "Linear": _read_linear}
+        architecture, known = document["architecture"], ", ".join(readers)
+        if architecture not in readers:
+            raise ExportError(f"{path}: architecture {architecture!r} is not read here; known: {known}")
+        model = readers[architecture](document["config"], weights, path)
         weights.expect_end()
-        rate = _count({"sample_rate": document.get("sample_rate") or DEFAULT_RATE}, "sample_rate", path)
+        rate = count({"sample_rate": document.get("sample_rate") or DEFAULT_RATE}, "sample_rate", path)
         metadata = document.get("metadata")
         return Playable(model, rate, metadata.get("fxsearch", {}) if isinstance(metadata, dict) else {})
+
+
+def _metadata(playable: Playable) -> dict[str, Any]:
+    """What players show, and the levels by which they make models equally loud."""
+    facts, measured = playable.facts, loudness(playable.model, playable.sample_rate)
+    found: dict[str, Any] = {
+        "name": facts.get("name", ""),
+        "modeled_by": "fxsearch",
+        "loudness": round(measured.loudness_db, 3),
+        "gain": round(measured.gain, 4),
+        "fxsearch": facts,
+    }
+    with suppress(KeyError, ValueError, TypeError):
+        date = datetime.fromisoformat(facts["date"])
+        names = ("year", "month", "day", "hour", "minute", "second")
+        found["date"] = {name: getattr(date, name) for name in names}
+    return found
 
 
 def _lstm_config(model: LstmNet) -> dict[str, Any]:
@@ -95,66 +116,9 @@ def _lstm_weights(model: LstmNet) -> Iterator[Tensor]:
     yield model.head.bias * wet_scale
 
 
-def _wavenet_config(model: WaveNet) -> dict[str, Any]:
-    spec = model.spec
-    array = {
-        "input_size": 1,
-        "condition_size": 1,
-        "head_size": 1,
-        "channels": spec.channels,
-        "kernel_size": spec.kernel,
-        "dilations": list(spec.dilations),
-        "activation": "Tanh",
-        "gated": spec.gated,
-        "head_bias": True,
-    }
-    return {"layers": [array], "head": None, "head_scale": float(model.scale[1])}
-
-
-def _wavenet_weights(model: WaveNet) -> Iterator[Tensor]:
-    dry_scale, wet_scale = model.scale
-    held = model.state_dict()
-    yield held["rechannel.weight"] / dry_scale
-    for i in range(model.spec.layers):
-        yield held[f"layers.{i}.conv.weight"]
-        yield held[f"layers.{i}.conv.bias"]
-        yield held[f"layers.{i}.mixin.weight"] / dry_scale
-        yield held[f"layers.{i}.residual.weight"]
-        yield held[f"layers.{i}.residual.bias"]
-    yield held["head.weight"]
-    yield held["head.bias"]
-    yield wet_scale
-
-
-class _Reader:
-    """Takes tensors off the flat list of weights."""
-
-    def __init__(self, weights: Any, path: Path) -> None:
-        try:
-            self.flat = torch.tensor(weights, dtype=torch.float32)
-        except (TypeError, ValueError, RuntimeError):
-            self.flat = torch.zeros(())
-        if self.flat.dim() != 1:
-            raise ExportError(f"{path}: 'weights' must be a list of numbers")
-        self.path, self.at = path, 0
-
-    def take(self, *shape: int) -> Tensor:
-        """The next weights, of that shape."""
-        count = math.prod(shape)
-        if self.at + count > len(self.flat):
-            raise ExportError(f"{self.path}: 'weights' ends after {len(self.flat)} values, more are needed")
-        self.at += count
-        return self.flat[self.at - count : self.at].reshape(shape)
-
-    def expect_end(self) -> None:
-        """Raise where weights are left over."""
-        if self.at != len(self.flat):
-            raise ExportError(f"{self.path}: 'weights' has {len(self.flat)} values, {self.at} are needed")
-
-
-def _read_lstm(config: dict[str, Any], weights: _Reader, path: Path) -> EffectModel:
-    _expect(config, {"input_size": 1}, path)
-    hidden, layers = _count(config, "hidden_size", path), _count(config, "num_layers", path)
+def _read_lstm(config: dict[str, Any], weights: WeightReader, path: Path) -> EffectModel:
+    expect(config, {"input_size": 1}, path)
+    hidden, layers = count(config, "hidden_size", path), count(config, "num_layers", path)
     held: dict[str, Tensor] = {"scale": torch.ones(2)}
     for i in range(layers):
         width = 1 if i == 0 else hidden
@@ -167,41 +131,22 @@ def _read_lstm(config: dict[str, Any], weights: _Reader, path: Path) -> EffectMo
     return build_with({"kind": "lstm", "layers": layers, "hidden": hidden}, held, path)
 
 
-def _read_wavenet(config: dict[str, Any], weights: _Reader, path: Path) -> EffectModel:
-    _expect(config, {"head": None}, path)
-    arrays = config.get("layers")
-    if not isinstance(arrays, list) or len(arrays) != 1 or not isinstance(arrays[0], dict):
-        raise ExportError(f"{path}: 'layers' must hold one layer array; several are not read here")
-    array = arrays[0]
-    _expect(array, {"input_size": 1, "condition_size": 1, "head_size": 1, "activation": "Tanh"}, path)
-    channels, kernel = _count(array, "channels", path), _count(array, "kernel_size", path)
-    dilations, gated = array.get("dilations"), bool(array.get("gated"))
-    if not isinstance(dilations, list) or not all(isinstance(d, int) and d > 0 for d in dilations):
-        raise ExportError(f"{path}: 'dilations' must be a list of numbers from 1 on; got {dilations!r}")
-    width = channels * (2 if gated else 1)
-    held = {"rechannel.weight": weights.take(channels, 1, 1)}
-    for i in range(len(dilations)):
-        held[f"layers.{i}.conv.weight"] = weights.take(width, channels, kernel)
-        held[f"layers.{i}.conv.bias"] = weights.take(width)
-        held[f"layers.{i}.mixin.weight"] = weights.take(width, 1, 1)
-        held[f"layers.{i}.residual.weight"] = weights.take(channels, channels, 1)
-        held[f"layers.{i}.residual.bias"] = weights.take(channels)
-    held["head.weight"] = weights.take(1, channels, 1)
-    held["head.bias"] = weights.take(1) if array.get("head_bias") else torch.zeros(1)
-    held["scale"] = torch.stack([torch.ones(()), weights.take(1)[0]])
-    field = 1 + (kernel - 1) * sum(dilations)
-    spec = {
-        "kind": "wavenet",
-        "layers": len(dilations),
-        "window": field,
-        "channels": channels,
-        "kernel": kernel,
-        "gated": gated,
-    }
-    model = build_with(spec, held, path)
-    if list(model.spec.dilations) != dilations:  # type: ignore[attr-defined]  # a WaveNetSpec
-        raise ExportError(f"{path}: dilations {dilations} are not read here; doubling cycles are")
-    return model
+def _linear_config(model: FirNet) -> dict[str, Any]:
+    return {"receptive_field": model.spec.taps, "bias": True}
+
+
+def _linear_weights(model: FirNet) -> Iterator[Tensor]:
+    dry_scale, wet_scale = model.scale
+    yield model.filters.taps * (wet_scale / dry_scale)
+    yield model.bias * wet_scale
+
+
+def _read_linear(config: dict[str, Any], weights: WeightReader, path: Path) -> EffectModel:
+    expect(config, {"in_channels": 1, "out_channels": 1}, path)
+    taps = count(config, "receptive_field", path)
+    held = {"scale": torch.ones(2), "filters.taps": weights.take(1, taps)}
+    held["bias"] = weights.take(1) if config.get("bias") else torch.zeros(1)
+    return build_with({"kind": "fir", "taps": taps}, held, path)
 
 
 def _document(path: Path) -> dict[str, Any]:
@@ -219,18 +164,3 @@ def _document(path: Path) -> dict[str, Any]:
     if not isinstance(document["config"], dict):
         raise ExportError(f"{path}: 'config' must hold fields; got {document['config']!r}")
     return document
-
-
-def _count(config: dict[str, Any], field: str, path: Path) -> int:
-    """A whole number from 1 on."""
-    value = config.get(field)
-    if not isinstance(value, int | float) or value < 1 or value % 1:
-        raise ExportError(f"{path}: '{field}' must be a whole number from 1 on; got {value!r}")
-    return int(value)
-
-
-def _expect(config: dict[str, Any], values: dict[str, Any], path: Path) -> None:
-    """Raise where a field has another value than the one that our networks have."""
-    for field, value in values.items():
-        if config.get(field, value) != value:
-            raise ExportError(f"{path}: '{field}' must be {value!r} to be read here; got {config[field]!r}")

@@ -3,6 +3,7 @@
 The checkpoint of a trial is read too, with the trial's best weights.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from fxcore.errors import CheckpointError, ExportError, SpecError
-from fxcore.export.base import Exporter, Playable
+from fxcore.export.base import Exporter, Limits, Playable
 from fxcore.models import FAMILIES, EffectModel
 from fxcore.tensorfile import encode_tensors, read_tensors
 from fxcore.training.checkpoint import load_progress
@@ -24,9 +25,7 @@ class NativeExporter(Exporter):
     kind: ClassVar[str] = "safetensors"
     extension: ClassVar[str] = ".safetensors"
     players: ClassVar[str] = "fxsearch apply, fxcore.export.load"
-
-    def refusal(self, model: EffectModel) -> str | None:
-        return None
+    holds: ClassVar[Mapping[str, Limits]] = {family: {} for family in FAMILIES}
 
     def encode(self, playable: Playable) -> bytes:
         values = {

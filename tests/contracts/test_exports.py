@@ -1,31 +1,46 @@
 """What holds for every export format with every model family and output."""
 
+import functools
 import itertools
+import json
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from fxcore.errors import ExportError, FxError, OutputExistsError
-from fxcore.export import FORMATS, Exporter, Playable, export, formats_for, load
+from fxcore.export import FORMATS, Exporter, Playable, export, formats_for, load, narrowing
 from fxcore.export.native import NativeExporter
-from fxcore.models import FAMILIES, OUTPUTS, EffectModel
+from fxcore.export.probe import rounding
+from fxcore.models import FAMILIES, EffectModel
 
 SMALL: dict[str, list[dict[str, object]]] = {  # a family without any is tested with its defaults
     "conv": [{"layers": 3, "window": 20, "channels": 4}],
-    "lstm": [{"layers": 1, "hidden": 6}, {"layers": 3, "hidden": 4}],
+    "dynamics": [{"law": "power", "max_window_samples": 16}],
+    "feedback_delay": [{"max_delay_samples": 2_000, "taps": 4}],
+    "fir": [{"taps": 300}],
+    "gru": [{"hidden": 8}],
+    "hammerstein": [{"order": 3, "taps": 20}],
+    "lstm": [{"hidden": 8}, {"layers": 3, "hidden": 4}, {"hidden": 40, "skip": True}],
+    "modulated_delay": [{"max_delay_samples": 64, "direct_taps": 8, "loop_taps": 0}],
+    "nam_wavenet": [{"size": "a1_nano"}, {"size": "a2_lite"}],
     "wavenet": [
         {"layers": 5, "window": 24, "channels": 4, "kernel": 3, "gated": True},
-        {"layers": 7, "window": 100, "channels": 5, "kernel": 2},
+        {"layers": 7, "window": 100, "channels": 5, "kernel": 2, "activation": "leaky_relu"},
     ],
+    "wiener_hammerstein": [{"input_taps": 5, "units": 3, "output_taps": 40}],
 }
 MODELS = [
     {"kind": family, **settings, "output": output}
-    for family, output in itertools.product(FAMILIES, OUTPUTS)
+    for family in FAMILIES
     for settings in SMALL.get(family, [{}])
+    for output in FAMILIES[family].outputs
+    if not settings.get("skip") or output == "regression"
 ]
+PROGRAMS = ("onnx", "torchscript")  # which take longer: one model of each family
 FACTS = {"name": "Münchner Verzerrer", "validation": {"esr": 0.0125}, "seed": 7}
 
 
@@ -47,7 +62,14 @@ def name_of(value: object) -> str:
     return "-".join(map(str, value.values())) if isinstance(value, dict) else str(value)
 
 
-PAIRS = list(itertools.product(FORMATS, MODELS))
+def tried(kind: str, settings: dict[str, object]) -> bool:
+    if settings["output"] != "regression":
+        return settings["kind"] == "gru"
+    first = next(model for model in MODELS if model["kind"] == settings["kind"])
+    return kind not in PROGRAMS or settings == first
+
+
+PAIRS = [pair for pair in itertools.product(FORMATS, MODELS) if tried(*pair)]
 HELD = pytest.mark.parametrize(("kind", "settings"), [p for p in PAIRS if holds(*p)], ids=name_of)
 REFUSED = pytest.mark.parametrize(("kind", "settings"), [p for p in PAIRS if not holds(*p)], ids=name_of)
 BY_FORMAT = pytest.mark.parametrize("kind", list(FORMATS))
@@ -60,6 +82,26 @@ def one_that(kind: str) -> dict[str, object]:
 
 def file_of(kind: str, folder: Path) -> Path:
     return folder / f"model{FORMATS[kind].extension}"
+
+
+def exported(kind: str, settings: dict[str, object], folder: Path) -> Path:
+    """A file as `export` writes it, made once."""
+    path = file_of(kind, folder)
+    path.write_bytes(encoded(kind, json.dumps(settings)))
+    return path
+
+
+@functools.cache
+def encoded(kind: str, settings: str) -> bytes:
+    return FORMATS[kind].encode(playable(json.loads(settings)))
+
+
+def read_back(path: Path) -> Playable:
+    """As `load`, for files of our own in formats that are not opened when they come from elsewhere, too."""
+    for exporter in FORMATS.values():
+        if exporter.runs_code and path.name.endswith(exporter.extension):
+            return exporter.decode(path)
+    return load(path)
 
 
 def signal(samples: int = 3_000) -> Tensor:
@@ -81,26 +123,44 @@ def only_line(error: pytest.ExceptionInfo[FxError]) -> str:
 def test_a_written_file_plays_like_its_model(kind: str, settings: dict[str, object], tmp_path: Path) -> None:
     original = playable(settings)
     path = export(original, kind, file_of(kind, tmp_path))
-    read = load(path)
+    assert path.read_bytes() == encoded(kind, json.dumps(settings))
+    read = read_back(path)
     assert (read.sample_rate, read.facts) == (44_100, FACTS)
-    expected = original.model.predict(signal())
-    difference = (read.model.predict(signal()) - expected).abs().max() / expected.abs().max()
-    assert difference <= FORMATS[kind].tolerance
+    expected = FORMATS[kind].promised(original.model).predict(signal())
+    allowed = FORMATS[kind].tolerance * float(expected.abs().max()) + rounding(original.model)
+    assert (read.model.predict(signal()) - expected).abs().max() <= allowed
     assert list(tmp_path.iterdir()) == [path]
 
 
 @HELD
-def test_the_same_model_gives_the_same_bytes(kind: str, settings: dict[str, object]) -> None:
-    assert len({FORMATS[kind].encode(playable(settings)) for _ in range(8)}) == 1
+def test_a_player_goes_on_where_the_block_before_ended(
+    kind: str, settings: dict[str, object], tmp_path: Path
+) -> None:
+    read = read_back(exported(kind, settings, tmp_path))
+    whole = read.model.predict(signal(1_000))[0, 0].numpy()
+    player, dry = read.player(), signal(1_000)[0, 0].numpy()
+    played = np.concatenate([player(block) for block in np.split(dry, [1, 65, 65, 700])])
+    assert played.dtype == np.float32
+    np.testing.assert_allclose(played, whole, rtol=0, atol=1e-5 + rounding(model_of(settings)))
 
 
 @HELD
-def test_a_file_that_was_read_can_be_exported_again(
+def test_the_same_model_gives_the_same_bytes(kind: str, settings: dict[str, object]) -> None:
+    assert FORMATS[kind].encode(playable(settings)) == encoded(kind, json.dumps(settings))
+
+
+@HELD
+def test_a_file_that_was_read_can_be_exported_again_unless_it_is_a_program(
     kind: str, settings: dict[str, object], tmp_path: Path
 ) -> None:
-    read = load(export(playable(settings), kind, file_of(kind, tmp_path)))
-    again = load(export(read, kind, file_of(kind, tmp_path), overwrite=True))
-    torch.testing.assert_close(again.model.predict(signal()), read.model.predict(signal()), rtol=0, atol=1e-5)
+    read, path = read_back(exported(kind, settings, tmp_path)), file_of(kind, tmp_path)
+    if kind in PROGRAMS:
+        with pytest.raises(ExportError, match="this one is a program"):
+            export(read, kind, path, overwrite=True)
+    else:
+        again = read_back(export(read, kind, path, overwrite=True)).model.predict(signal())
+        limit = 1e-5 + rounding(read.model)
+        torch.testing.assert_close(again, read.model.predict(signal()), rtol=0, atol=limit)
 
 
 @REFUSED
@@ -121,6 +181,17 @@ def test_every_model_has_a_format_that_holds_it() -> None:
 
 
 @BY_FORMAT
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_a_narrowed_family_is_held_and_no_other_is(kind: str, family: str) -> None:
+    limits = narrowing([kind], family)
+    assert (limits is not None) == (family in FORMATS[kind].holds)
+    if limits is None:
+        return
+    chosen = {field: values[-1] for field, values in limits.items()}
+    assert holds(kind, {"kind": family, **chosen})
+
+
+@BY_FORMAT
 def test_registered_under_its_name_with_players_and_an_extension_of_its_own(kind: str) -> None:
     exporter = FORMATS[kind]
     assert exporter.kind == kind
@@ -138,18 +209,18 @@ def test_an_existing_file_is_kept_unless_overwriting_is_asked_for(kind: str, tmp
         export(playable(one_that(kind)), kind, path)
     assert path.read_bytes() == b"mine"
     export(playable(one_that(kind)), kind, path, overwrite=True)
-    assert load(path).sample_rate == 44_100
+    assert read_back(path).sample_rate == 44_100
     assert list(tmp_path.iterdir()) == [path]
 
 
 @BY_FORMAT
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
 def test_a_truncated_file_is_refused(kind: str, share: float, tmp_path: Path) -> None:
-    path = export(playable(one_that(kind)), kind, file_of(kind, tmp_path))
+    path = exported(kind, one_that(kind), tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(ExportError) as error:
-        load(path)
+        read_back(path)
     assert path.name in only_line(error)
 
 
@@ -160,13 +231,13 @@ def test_weights_that_are_no_numbers_are_neither_written_nor_read(
 ) -> None:
     broken, path = playable(one_that(kind)), file_of(kind, tmp_path)
     with torch.no_grad():
-        next(broken.model.parameters()).flatten()[0] = value
+        max(broken.model.parameters(), key=Tensor.numel).flatten()[0] = value
     with pytest.raises(ExportError, match="NaN or infinite"):
         export(broken, kind, path)
     assert list(tmp_path.iterdir()) == []
     path.write_bytes(FORMATS[kind].encode(broken))
     with pytest.raises(ExportError, match="NaN or infinite") as error:
-        load(path)
+        read_back(path)
     assert path.name in only_line(error)
 
 
@@ -176,7 +247,7 @@ def test_a_file_of_another_kind_is_refused(kind: str, tmp_path: Path) -> None:
         path = tmp_path / f"{i}{FORMATS[kind].extension}"
         path.write_bytes(content)
         with pytest.raises(ExportError) as error:
-            load(path)
+            read_back(path)
         assert path.name in only_line(error)
 
 
@@ -213,8 +284,15 @@ def test_an_unknown_format_is_told_with_the_nearest(tmp_path: Path) -> None:
 
 
 def test_loading_names_what_models_end_in(tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(b"")
-    with pytest.raises(ExportError, match=r"model.onnx is no model; models end in .safetensors, .nam"):
-        load(tmp_path / "model.onnx")
+    (tmp_path / "model.tflite").write_bytes(b"")
+    with pytest.raises(ExportError, match=r"model.tflite is no model; models end in .safetensors, .nam"):
+        load(tmp_path / "model.tflite")
     with pytest.raises(ExportError, match=r"none.nam does not exist"):
         load(tmp_path / "none.nam")
+
+
+@pytest.mark.parametrize("kind", [kind for kind, exporter in FORMATS.items() if exporter.runs_code])
+def test_a_file_that_could_run_code_is_not_opened(kind: str, tmp_path: Path) -> None:
+    file_of(kind, tmp_path).write_bytes(b"whatever")
+    with pytest.raises(ExportError, match="can run what is hidden in it; give another format"):
+        load(file_of(kind, tmp_path))

@@ -14,10 +14,14 @@ import torch
 from fxcore.errors import ExportError
 from fxcore.export import Playable, export, load
 from fxcore.models import FAMILIES, EffectModel
+from fxcore.models.nam_wavenet import SIZES
 
 Array = npt.NDArray[np.float64]
 LSTM = {"kind": "lstm", "layers": 2, "hidden": 4}
 WAVENET = {"kind": "wavenet", "layers": 5, "window": 20, "channels": 3, "kernel": 3, "gated": True}
+NANO = {"kind": "nam_wavenet", "size": "a1_nano"}
+FIR = {"kind": "fir", "taps": 70}
+A2 = {"kind": "nam_wavenet", "size": "a2_lite"}
 
 
 def model_of(settings: dict[str, Any]) -> EffectModel:
@@ -74,26 +78,71 @@ def play_lstm(document: dict[str, Any], dry: Array) -> Array:
     return np.array(wet)
 
 
+def play_linear(document: dict[str, Any], dry: Array) -> Array:
+    """After silence; (T,) to (T,)."""
+    reader, taps = Reader(document), document["config"]["receptive_field"]
+    response, offset = reader.take(taps), reader.take(1) if document["config"]["bias"] else 0.0
+    assert reader.weights.size == 0
+    wet: Array = np.convolve(dry, response)[: dry.size] + offset
+    return wet
+
+
 def play_wavenet(document: dict[str, Any], dry: Array) -> Array:
     """After a silence as long as the receptive field; (T,) to (T,)."""
-    (array,), reader = document["config"]["layers"], Reader(document)
-    channels, taps, dilations = array["channels"], array["kernel_size"], array["dilations"]
-    width = channels * (2 if array["gated"] else 1)
-    heard = np.concatenate([np.zeros((taps - 1) * sum(dilations)), dry])
-    hidden, summed = reader.take(channels, 1) * heard, np.zeros((channels, dry.size))
-    for dilation in dilations:
-        kernel, bias = reader.take(width, channels, taps), reader.take(width, 1)
-        length = hidden.shape[1] - (taps - 1) * dilation
-        mixed = bias + sum(kernel[:, :, k] @ hidden[:, k * dilation :][:, :length] for k in range(taps))
-        mixed = mixed + reader.take(width, 1) * heard[-length:]
-        active = np.tanh(mixed[:channels]) * (sigmoid(mixed[channels:]) if array["gated"] else 1.0)
-        hidden = hidden[:, -length:] + reader.take(channels, channels) @ active + reader.take(channels, 1)
-        summed = summed + active[:, -dry.size :]
-    head, offset, head_scale = reader.take(channels), reader.take(1), reader.take(1)
+    reader, silence = Reader(document), np.zeros(10_000)  # longer than any receptive field
+    heard = np.concatenate([silence, dry])
+    hidden, summed = heard[None], np.zeros((1, heard.size))
+    for array in document["config"]["layers"]:
+        hidden, summed = play_array(array, reader, hidden, heard, summed)
+    head_scale = reader.take(1)
     assert reader.weights.size == 0
     assert head_scale[0] == pytest.approx(document["config"]["head_scale"])
-    wet: Array = head_scale[0] * (head @ summed + offset[0])
+    wet: Array = head_scale[0] * summed[0, silence.size :]
     return wet
+
+
+def play_array(
+    array: dict[str, Any], reader: Reader, hidden: Array, heard: Array, summed: Array
+) -> tuple[Array, Array]:
+    """Hidden signal and the head's sum after one array, (C, T) each."""
+    channels, dilations = array["channels"], array["dilations"]
+    kernels = array.get("kernel_sizes") or [array["kernel_size"]] * len(dilations)
+    activations = array["activation"]
+    activations = activations if isinstance(activations, list) else [activations] * len(dilations)
+    head = array.get("head") or {
+        "out_channels": array["head_size"],
+        "kernel_size": 1,
+        "bias": array["head_bias"],
+    }
+    width = channels * (2 if array["gated"] else 1)
+    hidden = reader.take(channels, hidden.shape[0]) @ hidden
+    for taps, dilation, activation in zip(kernels, dilations, activations, strict=True):
+        mixed = dilated(reader.take(width, channels, taps), hidden, dilation) + reader.take(width, 1)
+        mixed = mixed + reader.take(width, 1) * heard
+        active = activate(mixed[:channels], activation)
+        active = active * (sigmoid(mixed[channels:]) if array["gated"] else 1.0)
+        hidden = hidden + reader.take(channels, channels) @ active + reader.take(channels, 1)
+        summed = summed + active
+    summed = dilated(reader.take(head["out_channels"], channels, head["kernel_size"]), summed, 1)
+    return hidden, summed + (reader.take(head["out_channels"], 1) if head["bias"] else 0.0)
+
+
+def dilated(kernel: Array, signal: Array, dilation: int) -> Array:
+    """Causal convolution (O, I, k) of (I, T) that starts from silence; the last tap hears the present."""
+    taps = kernel.shape[-1]
+    padded = np.pad(signal, ((0, 0), ((taps - 1) * dilation, 0)))
+    return sum(
+        (kernel[:, :, k] @ padded[:, k * dilation :][:, : signal.shape[1]] for k in range(taps)),
+        np.zeros((kernel.shape[0], signal.shape[1])),
+    )
+
+
+def activate(signal: Array, activation: str | dict[str, Any]) -> Array:
+    """A name, or a type with its settings."""
+    if isinstance(activation, str):
+        activation = {"type": activation, "negative_slope": 0.01}
+    slope = activation["negative_slope"] if activation["type"] == "LeakyReLU" else 0.0
+    return np.tanh(signal) if activation["type"] == "Tanh" else np.maximum(signal, slope * signal)
 
 
 @pytest.mark.parametrize(
@@ -101,10 +150,23 @@ def play_wavenet(document: dict[str, Any], dry: Array) -> Array:
     [
         ({**LSTM, "layers": 1}, play_lstm),
         (LSTM, play_lstm),
+        (FIR, play_linear),
         (WAVENET, play_wavenet),
         ({**WAVENET, "gated": False, "kernel": 2}, play_wavenet),
+        ({**WAVENET, "activation": "relu"}, play_wavenet),
+        ({**WAVENET, "gated": False, "activation": "leaky_relu"}, play_wavenet),
+        *(({"kind": "nam_wavenet", "size": size}, play_wavenet) for size in SIZES),
     ],
-    ids=["lstm-1", "lstm-2", "wavenet-gated", "wavenet"],
+    ids=[
+        "lstm-1",
+        "lstm-2",
+        "linear",
+        "wavenet-gated",
+        "wavenet",
+        "wavenet-gated-relu",
+        "wavenet-leaky-relu",
+        *SIZES,
+    ],
 )
 def test_a_player_that_follows_the_format_gives_what_we_predict(
     settings: dict[str, Any], play: Callable[[dict[str, Any], Array], Array], tmp_path: Path
@@ -113,15 +175,83 @@ def test_a_player_that_follows_the_format_gives_what_we_predict(
     dry[:50] = 0.0
     wet = model_of(settings).predict(dry[None, None])[0, 0].numpy()
     document = document_of(exported(settings, tmp_path))
-    np.testing.assert_allclose(play(document, dry.double().numpy()), wet, rtol=0, atol=2e-6)
+    np.testing.assert_allclose(play(document, dry.double().numpy()), wet, rtol=0, atol=2e-6 * abs(wet).max())
 
 
-@pytest.mark.parametrize("settings", [LSTM, WAVENET], ids=["lstm", "wavenet"])
-def test_the_file_says_what_players_read(settings: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("settings", "architecture", "version"),
+    [
+        (LSTM, "LSTM", "0.5.4"),
+        (FIR, "Linear", "0.5.4"),
+        (WAVENET, "WaveNet", "0.5.4"),
+        (NANO, "WaveNet", "0.5.4"),
+        (A2, "WaveNet", "0.7.0"),
+    ],
+    ids=["lstm", "linear", "wavenet", "a1", "a2"],
+)
+def test_the_file_says_what_players_read(
+    settings: dict[str, Any], architecture: str, version: str, tmp_path: Path
+) -> None:
     document = document_of(exported(settings, tmp_path))
-    assert (document["version"], document["sample_rate"]) == ("0.5.4", 44_100)
-    assert document["architecture"] == {"lstm": "LSTM", "wavenet": "WaveNet"}[settings["kind"]]
+    assert (document["version"], document["sample_rate"]) == (version, 44_100)
+    assert document["architecture"] == architecture
     assert document["metadata"]["name"] == "amp"
+
+
+@pytest.mark.parametrize(
+    ("size", "weights"),
+    [
+        ("a1_standard", 13_802),
+        ("a1_lite", 6_554),
+        ("a1_feather", 3_026),
+        ("a1_nano", 842),
+        ("a2_full", 12_146),
+        ("a2_lite", 1_871),
+    ],
+)
+def test_as_many_weights_as_neural_amp_modeler_writes(size: str, weights: int, tmp_path: Path) -> None:
+    document = document_of(exported({"kind": "nam_wavenet", "size": size}, tmp_path))
+    assert len(document["weights"]) == weights
+
+
+def test_a1_is_written_in_the_form_that_every_player_knows(tmp_path: Path) -> None:
+    """The fields of Neural Amp Modeler's own files before 2026."""
+    arrays = document_of(exported({"kind": "nam_wavenet", "size": "a1_standard"}, tmp_path))["config"][
+        "layers"
+    ]
+    common = {"condition_size": 1, "kernel_size": 3, "activation": "Tanh", "gated": False}
+    common["dilations"] = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512]
+    assert arrays == [
+        {**common, "input_size": 1, "channels": 16, "head_size": 8, "head_bias": False},
+        {**common, "input_size": 16, "channels": 8, "head_size": 1, "head_bias": True},
+    ]
+
+
+def test_a_file_that_spells_each_layer_out_is_read(tmp_path: Path) -> None:
+    """As Neural Amp Modeler writes every WaveNet since 2026, with all that a layer could have."""
+    path = exported({**WAVENET, "gated": False}, tmp_path)
+    document = document_of(path)
+    array = document["config"]["layers"][0]
+    idle = {"active": False, "shift": True, "groups": 1}
+    array |= {
+        "kernel_sizes": [array.pop("kernel_size")] * 5,
+        "activation": [{"type": "Tanh"}] * 5,
+        "gating_mode": ["none"] * 5,
+        "secondary_activation": [None] * 5,
+        "bottleneck": 3,
+        "head1x1": {"active": False, "out_channels": 1, "groups": 1},
+        "layer1x1": {"active": True, "groups": 1},
+        "head": {"out_channels": array.pop("head_size"), "kernel_size": 1, "bias": array.pop("head_bias")},
+        "conv_pre_film": idle,
+        "layer1x1_post_film": idle,
+        "slimmable": None,
+    }
+    del array["gated"]
+    path.write_text(json.dumps(document))
+    dry = torch.randn(1, 1, 200, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(
+        load(path).model.predict(dry), model_of({**WAVENET, "gated": False}).predict(dry)
+    )
 
 
 def test_the_order_of_the_files_keys_does_not_matter(tmp_path: Path) -> None:
@@ -182,14 +312,48 @@ ARRAY = ("config", "layers", 0)
         (LSTM, ("config", "num_layers"), 0, "'num_layers' must be a whole number from 1 on; got 0"),
         (LSTM, ("config", "num_layers"), 1.5, "'num_layers' must be a whole number"),
         (LSTM, ("config", "input_size"), 2, "'input_size' must be 1 to be read here; got 2"),
-        (LSTM, ("architecture",), "ConvNet", "architecture 'ConvNet' is not read here; known: LSTM, WaveNet"),
-        (LSTM, ("architecture",), "WaveNet", "'layers' must hold one layer array"),
+        (
+            LSTM,
+            ("architecture",),
+            "ConvNet",
+            "architecture 'ConvNet' is not read here; known: LSTM, WaveNet, Linear",
+        ),
+        (LSTM, ("architecture",), "WaveNet", "'layers' must hold layer arrays"),
         (LSTM, ("architecture",), "missing", "field 'architecture' is missing"),
         (LSTM, ("sample_rate",), "fast", "'sample_rate' must be a whole number from 1 on; got 'fast'"),
-        (WAVENET, ("config", "layers"), [], "'layers' must hold one layer array"),
-        (WAVENET, ("config", "layers"), 3, "'layers' must hold one layer array"),
+        (WAVENET, ("config", "layers"), [], "'layers' must hold layer arrays"),
+        (WAVENET, ("config", "layers"), 3, "'layers' must hold layer arrays"),
         (WAVENET, ("config", "head"), {"channels": 3}, "'head' must be None to be read here"),
-        (WAVENET, (*ARRAY, "activation"), "ReLU", "'activation' must be 'Tanh' to be read here; got 'ReLU'"),
+        (
+            WAVENET,
+            (*ARRAY, "activation"),
+            "SiLU",
+            "'activation' must be Tanh, ReLU, LeakyReLU to be read here; got 'SiLU'",
+        ),
+        (WAVENET, (*ARRAY, "activation"), ["Tanh", "ReLU"], "'activation' must be Tanh, ReLU, LeakyReLU"),
+        (WAVENET, (*ARRAY, "activation"), [], "'activation' must be Tanh, ReLU, LeakyReLU"),
+        (WAVENET, (*ARRAY, "gating_mode"), "blended", "'gating_mode' must be 'none' to be read here"),
+        (WAVENET, (*ARRAY, "bottleneck"), 2, "'bottleneck' must be 3 to be read here; got 2"),
+        (WAVENET, (*ARRAY, "layer1x1"), {"active": False}, "'active' must be True to be read here"),
+        (WAVENET, (*ARRAY, "head1x1"), {"active": True}, "'active' must be False to be read here"),
+        (WAVENET, (*ARRAY, "conv_pre_film"), {"active": True}, "'active' must be False to be read here"),
+        (
+            WAVENET,
+            (*ARRAY, "kernel_sizes"),
+            [3, 3],
+            "'kernel_sizes' must be as many as 'dilations'; got 2 and 5",
+        ),
+        (WAVENET, (*ARRAY, "head_size"), 2, "'head_size' must be 1 to be read here; got 2"),
+        (FIR, ("config", "receptive_field"), 71, "'weights' ends after 71 values, more are needed"),
+        (FIR, ("config", "receptive_field"), "missing", "'receptive_field' must be a whole number from 1 on"),
+        (FIR, ("config", "bias"), False, "'weights' has 71 values, 70 are needed"),
+        (FIR, ("config", "in_channels"), 2, "'in_channels' must be 1 to be read here; got 2"),
+        (NANO, (*ARRAY, "gated"), True, "'layers' must be alike in activation and gating"),
+        (NANO, (*ARRAY, "head_bias"), True, "'head_bias' must be False to be read here; got True"),
+        (NANO, ("config", "layers", 1, "input_size"), 1, "'input_size' must be 4 to be read here; got 1"),
+        (NANO, (*ARRAY, "kernel_size"), 2, r"dilations \[1, 2, .* are not read here; one array of doubling"),
+        (A2, (*ARRAY, "head", "kernel_size"), 15, r"dilations \[1, 3, .* and a1_standard, .*, a2_lite are"),
+        (A2, (*ARRAY, "activation", 3, "negative_slope"), 0.2, "'activation' must be Tanh, ReLU, LeakyReLU"),
         (WAVENET, (*ARRAY, "channels"), 4, "'weights' ends after"),
         (WAVENET, (*ARRAY, "gated"), False, "'weights' has"),
         (WAVENET, (*ARRAY, "kernel_size"), "missing", "'kernel_size' must be a whole number from 1 on"),
@@ -197,13 +361,13 @@ ARRAY = ("config", "layers", 0)
             WAVENET,
             (*ARRAY, "dilations"),
             [1, 2, 4, 8, 3],
-            "dilations .* are not read here; doubling cycles are",
+            "dilations .* are not read here; one array of doubling cycles is",
         ),
         (
             WAVENET,
             (*ARRAY, "dilations"),
             [2, 1, 2, 1, 2],
-            "dilations .* are not read here; doubling cycles are",
+            "dilations .* are not read here; one array of doubling cycles is",
         ),
         (WAVENET, (*ARRAY, "dilations"), [1, 2, -4, 8, 1], "'dilations' must be a list of numbers from 1 on"),
         (WAVENET, (*ARRAY, "dilations"), "missing", "'dilations' must be a list of numbers from 1 on"),
@@ -231,3 +395,20 @@ def test_a_file_that_does_not_add_up_is_refused_with_the_field(
         load(path)
     assert str(error.value).startswith(str(path))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({**LSTM, "skip": True}, r"a \.nam file holds lstm models with skip False; this one has True"),
+        ({**LSTM, "tail_taps": 16}, r"holds lstm models with tail_taps 0; this one has 16"),
+        ({"kind": "gru", "hidden": 4}, r"holds lstm, wavenet, nam_wavenet, fir models; this one is a gru"),
+        ({**LSTM, "output": "mixture"}, r"holds lstm models with output regression; this one has mixture"),
+    ],
+    ids=["skip", "tail", "gru", "mixture"],
+)
+def test_what_players_lack_is_refused_with_what_they_have(
+    settings: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportError, match=message):
+        exported(settings, tmp_path)

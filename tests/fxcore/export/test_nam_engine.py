@@ -20,6 +20,7 @@ from fxcore.audio import Recording
 from fxcore.export import Playable, export
 from fxcore.models import FAMILIES, EffectModel
 from fxcore.models.lstm import LstmNet
+from fxcore.models.nam_wavenet import SIZES
 from fxcore.training import Budget, Fit, TrainingData
 
 PLAYER = Path(__file__).parents[2] / "engines" / "play_nam.mjs"
@@ -43,6 +44,23 @@ MODELS: dict[str, dict[str, Any]] = {
         "gated": True,
     },
     "wavenet of kernel 2": {"kind": "wavenet", "layers": 6, "window": 200, "channels": 5, "kernel": 2},
+    "gated wavenet of ReLUs": {
+        "kind": "wavenet",
+        "layers": 6,
+        "window": 128,
+        "channels": 5,
+        "activation": "relu",
+        "gated": True,
+    },
+    "wavenet of leaky ReLUs": {
+        "kind": "wavenet",
+        "layers": 6,
+        "window": 128,
+        "channels": 5,
+        "activation": "leaky_relu",
+    },
+    "A1 nano": {"kind": "nam_wavenet", "size": "a1_nano"},
+    "A2 lite": {"kind": "nam_wavenet", "size": "a2_lite"},
 }
 
 Array = npt.NDArray[np.float64]
@@ -109,6 +127,22 @@ def test_with_the_engines_own_tanh_nothing_differs(
         monkeypatch.setattr(Tensor, "tanh", engine_tanh)
         pred = distorter.predict(dry)
     assert esr(wet, pred) < MAX_ESR_WITH_ITS_TANH
+
+
+@pytest.mark.parametrize("size", list(SIZES))
+def test_every_size_of_its_own_is_played(size: str, tmp_path: Path) -> None:
+    spec = FAMILIES.parse({"kind": "nam_wavenet", "size": size})
+    model, dry = spec.build(torch.Generator().manual_seed(0)).eval(), bursts(8_000)
+    model.set_scale(0.2, 0.1)
+    assert esr(played(model, dry, tmp_path), model.predict(dry)) < MAX_ESR
+
+
+@pytest.mark.parametrize("taps", [30, 2_000])
+def test_an_impulse_response_is_played(taps: int, tmp_path: Path) -> None:
+    model = FAMILIES.parse({"kind": "fir", "taps": taps}).build(torch.Generator().manual_seed(0)).eval()
+    model.set_scale(0.2, 0.1)
+    dry = bursts(8_000)
+    assert esr(played(model, dry, tmp_path), model.predict(dry)) < MAX_ESR_WITH_ITS_TANH
 
 
 def engine_tanh(signal: Any) -> Any:

@@ -1,0 +1,61 @@
+"""Random models of every family in every format that holds them: written, played by its engine, compared."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fxcore.export import FORMATS, Playable, export, narrowing
+from fxcore.models import FAMILIES, ModelSpec
+
+RANGES: dict[str, dict[str, Any]] = {  # small models; a family without any is drawn with its defaults
+    "conv": {"layers": (1, 4), "window": (2, 60), "channels": (1, 5), "linear": (1, 3), "pool": (1, 2)},
+    "dynamics": {"max_window_samples": (1, 40)},
+    "feedback_delay": {"max_delay_samples": (130, 3_000), "taps": (1, 20)},
+    "fir": {"taps": (1, 700)},
+    "gru": {"layers": (1, 3), "hidden": (1, 9), "tail_taps": (0, 40)},
+    "hammerstein": {"order": (1, 4), "taps": (1, 60)},
+    "lstm": {"layers": (1, 3), "hidden": (1, 9), "tail_taps": (0, 40)},
+    "modulated_delay": {"max_delay_samples": (64, 99), "direct_taps": (1, 9), "loop_taps": (0, 0)},
+    "s4d": {"layers": (1, 2), "channels": (1, 4), "states": (1, 3), "memory": (16, 900)},
+    "wavenet": {"layers": (1, 6), "window": (30, 90), "channels": (1, 5), "kernel": (2, 4)},
+    "wiener_hammerstein": {"input_taps": (1, 20), "units": (1, 4), "output_taps": (1, 300)},
+}
+PAIRS = [(kind, family) for kind in FORMATS for family in FAMILIES if narrowing([kind], family) is not None]
+EXAMPLES = {"onnx": 2, "torchscript": 1}
+
+
+@pytest.mark.parametrize(("kind", "family"), PAIRS)
+def test_any_model_that_a_format_holds_survives_it(kind: str, family: str) -> None:
+    """`export` reads the file back with the format's engine and raises where it plays something else."""
+
+    @settings(
+        max_examples=EXAMPLES.get(kind, 4),
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(data=st.data())
+    def survives(data: st.DataObject) -> None:
+        model = drawn(kind, family, data).build(torch.Generator().manual_seed(data.draw(st.integers(0, 99))))
+        model.set_scale(data.draw(st.floats(0.01, 0.5)), data.draw(st.floats(0.01, 0.9)))
+        with tempfile.TemporaryDirectory() as folder:
+            name = f"model{FORMATS[kind].extension}"
+            assert export(Playable(model.eval(), 44_100, {}), kind, Path(folder) / name).exists()
+
+    survives()
+
+
+def drawn(kind: str, family: str, data: st.DataObject) -> ModelSpec:
+    """A small model of the family that the format holds."""
+    values = {
+        name: data.draw(st.integers(*ends), label=name) for name, ends in RANGES.get(family, {}).items()
+    }
+    for field, allowed in (narrowing([kind], family) or {}).items():
+        values[field] = data.draw(st.sampled_from(allowed), label=field)
+    return FAMILIES.parse({"kind": family, **values})
