@@ -7,8 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 import soundfile
+import torch
 
 from fxcore.audio import Recording, Signal
+from fxcore.metrics.level import k_weighted_energy
 
 LONGEST_SECONDS = 8.0
 LONGEST_SAMPLES = 400_000  # 8 s at 48 kHz, 4 at 96: eight players of them make a file of some 5 MB
@@ -71,10 +73,10 @@ def rms(signal: Signal) -> float:
     return float(np.sqrt(np.square(signal, dtype=np.float64).mean()))
 
 
-def matched(signal: Signal, wet: Signal) -> Signal:
-    """The signal at the wet's RMS level; silence as it is."""
-    level = rms(signal)
-    return signal * np.float32(rms(wet) / level) if level > 0 else signal
+def matched(signal: Signal, wet: Signal, sample_rate: int) -> Signal:
+    """The signal (1, T) as loud as the wet, K-weighted as in ITU-R BS.1770; silence as it is."""
+    own, other = (float(k_weighted_energy(torch.as_tensor(s)[None], sample_rate)) for s in (signal, wet))
+    return signal * np.float32(np.sqrt(other / own)) if own > 0 else signal
 
 
 def playing_gain(signals: Sequence[Signal]) -> float:
@@ -85,9 +87,14 @@ def playing_gain(signals: Sequence[Signal]) -> float:
 
 def player_source(signal: Signal, sample_rate: int) -> str:
     """A data URI of the signal (1, T) as 16-bit FLAC."""
+    return "data:audio/flac;base64," + base64.b64encode(flac(signal, sample_rate)).decode("ascii")
+
+
+def flac(signal: Signal, sample_rate: int) -> bytes:
+    """The signal (1, T) as a 16-bit FLAC file."""
     buffer = io.BytesIO()
     soundfile.write(buffer, signal[0], sample_rate, subtype="PCM_16", format="FLAC")
-    return "data:audio/flac;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
 
 
 def _energies(signal: Signal, length: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

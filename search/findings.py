@@ -4,7 +4,7 @@ The verdict is the criterion of McCool (2018): a model succeeds where its output
 than the dry is, which is to say than a model that does nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +14,19 @@ from torch import Tensor
 
 from datasets.manifest import StoreManifest
 from fxcore.audio import Recording, Signal
-from fxcore.errors import SearchError
+from fxcore.effects import EFFECTS
+from fxcore.errors import FxError, SearchError
 from fxcore.metrics import measure
+from fxcore.models import EffectModel
 from fxcore.training import Report
 from fxcore.training.evaluate import settle_samples
 from search.config import SearchSpec
+from search.importance import Shares, importances
+from search.references import Reference, references
 from search.searches import Search
-from search.study import TrialRow
+from search.study import WITHOUT_MODEL, TrialRow
+from search.sweep import Response, measure_response
+from search.trusted import runs_programs
 
 TITLES = {
     "mr_stft": "MR-STFT",
@@ -28,6 +34,7 @@ TITLES = {
     "esr_pre": "ESR, pre-emphasised",
     "log_mel": "log-mel distance",
     "log_mel_share": "log-mel share",
+    "level_difference": "level difference",
 }
 JUDGES = ("log_mel", "esr", "mr_stft")  # what the verdict goes by
 SHORTEST_STRETCH_SECONDS = 0.1
@@ -36,11 +43,12 @@ SILENCE_DB = -50.0  # below the loudest stretch, where a ratio of energies says 
 
 
 class Judged(NamedTuple):
-    """A trial on the test split: its metrics, and its pred (1, T) of each recording."""
+    """A trial on the test split: metrics, the pred (1, T) of each recording, the response to a sweep."""
 
     row: TrialRow
     metrics: dict[str, float]
     preds: list[Signal]
+    response: Response
 
 
 class Findings(NamedTuple):
@@ -49,16 +57,21 @@ class Findings(NamedTuple):
     spec: SearchSpec
     store: StoreManifest
     rows: list[TrialRow]  # best first
+    references: list[Reference]  # marked rows of the board
     reports: dict[int, list[Report]]  # of each trial
     recordings: list[Recording]  # the test split, as far as it is judged
     dry_metrics: dict[str, float]  # of a model that does nothing
     best: list[Judged]
+    sweep_amplitude: float
+    wet_response: Response | None  # of the gear itself, where it can be played
+    importances: dict[str, Shares]  # of settings, by family
 
 
 def gather(search: Search, top: int) -> Findings:
     """Judge the best `top` trials on the test split; raises `SearchError` where none has a model."""
     search.best()  # raises, and says why, where there is nothing to tell
     split, rows = search.recordings("test"), search.trials()
+    amplitude = _amplitude(split)
     best: list[Judged] = []
     for row in rows:
         if len(best) == top or not row.metrics:
@@ -67,19 +80,27 @@ def gather(search: Search, top: int) -> Findings:
             model = search.playable(row.id).model
         except SearchError:  # it has no checkpoint any more
             continue
-        if row.state != "diverged":
+        if row.state not in WITHOUT_MODEL:
             preds = [_settled(model.predict(_tensor(r.dry), r.start_sample)[0].numpy(), r) for r in split]
-            best.append(Judged(row, search.test_metrics(row.id), preds))
+            response = measure_response(_player(model), search.sample_rate, amplitude)
+            best.append(Judged(row, search.test_metrics(row.id), preds, response))
+    manifest = search.store().manifest
     recordings = [Recording(r.name, _settled(r.dry, r), _settled(r.wet, r)) for r in split]
     dry_as_pred = ((_tensor(r.dry), _tensor(r.wet), _tensor(r.dry)) for r in recordings)
     return Findings(
         spec=search.spec,
-        store=search.store().manifest,
+        store=manifest,
         rows=rows,
+        references=references(search.store()),
         reports={row.id: search.study.reports(row.id) for row in rows},
         recordings=recordings,
         dry_metrics=measure(dry_as_pred, search.sample_rate),
         best=best,
+        sweep_amplitude=amplitude,
+        wet_response=_wet_response(manifest, amplitude),
+        importances=importances(
+            search.study.drawn(), {row.id: row.metrics.get(search.spec.objective, 0.0) for row in rows}
+        ),
     )
 
 
@@ -126,6 +147,33 @@ def times(factor: float) -> str:
     ('0.80', '5.0', '1,234')
     """
     return f"{factor:.2f}" if factor < 1 else f"{factor:.1f}" if factor < 10 else f"{factor:,.0f}"
+
+
+def _amplitude(recordings: Sequence[Recording]) -> float:
+    """Of a sine as loud as the dry: effects are judged at the level at which they are played."""
+    energy = sum(float(np.square(r.dry, dtype=np.float64).sum()) for r in recordings)
+    return min(float(np.sqrt(2 * energy / sum(r.dry.shape[-1] for r in recordings))), 1.0)
+
+
+def _player(model: EffectModel) -> Callable[[Signal], Signal]:
+    def play(dry: Signal) -> Signal:
+        wet: Signal = model.predict(_tensor(dry))[0].numpy()
+        return wet
+
+    return play
+
+
+def _wet_response(manifest: StoreManifest, amplitude: float) -> Response | None:
+    """Of the effect that made the store, unless another program plays it: a report starts none."""
+    settings = (manifest.recipe or {}).get("effect")
+    if settings is None or runs_programs(settings):
+        return None
+    rate = manifest.sample_rate
+    effect = EFFECTS.parse(settings)
+    try:
+        return measure_response(lambda dry: effect(dry, rate), rate, amplitude)
+    except (FxError, ImportError):  # it needs what is not installed here
+        return None
 
 
 def _settled(signal: Signal, of: Recording) -> Signal:

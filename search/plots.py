@@ -7,7 +7,7 @@ panels follow the page's font and its light or dark scheme.
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import matplotlib
@@ -20,13 +20,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from fxcore.audio import Signal
 
-INK, MUTED, RULE = "#1d2126", "#666d75", "#dbdcd8"
+INK, MUTED, RULE, PAPER = "#1d2126", "#666d75", "#dbdcd8", "#fcfcfa"
 DRY, WET, MODEL = "#a3a6a4", "#86b6e6", "#c8371f"
 FAMILY_COLOURS = ("#1f6fb2", "#c9621a", "#2e8b57", "#8a55b5", "#a8851e", "#c2437a")
 VARIABLES = {
     INK: "--ink",
     MUTED: "--muted",
     RULE: "--rule",
+    PAPER: "--paper",
     DRY: "--dry",
     WET: "--wet",
     MODEL: "--model",
@@ -37,7 +38,7 @@ DIFFERENCE_COLOURS = LinearSegmentedColormap.from_list(
     "difference", ["#b5dcff", "#2f74c0", "#000000", "#c0432f", "#ffcdb5"]
 )
 
-HALF, THIRD = (4.2, 2.5), (3.0, 2.1)  # inches: panels two and three to a row
+HALF, THIRD, WHOLE = (4.2, 2.5), (3.0, 2.1), (8.8, 2.9)  # inches: panels two, three and one to a row
 FONT_POINTS = 8
 RASTER_DPI = 200
 COLOUR_STEPS = 65  # few, which compress well; odd, so that one lies in the middle
@@ -60,6 +61,14 @@ class Point(NamedTuple):
     objective: float
     realtime_factor: float
     on_front: bool  # no other trial beats it in both
+
+
+class ParallelAxis(NamedTuple):
+    """One of the upright axes that lines of trials cross: a value of each trial, None where it has none."""
+
+    name: str
+    values: Sequence[float | str | None]
+    log: bool = False
 
 
 def training_curves(curves: Sequence[Curve], objective: str) -> Figure:
@@ -173,6 +182,71 @@ def esr_panel(
     return figure
 
 
+def response_panel(
+    frequency_hz: npt.NDArray[np.float64],
+    model_db: npt.NDArray[np.float64],
+    wet_db: npt.NDArray[np.float64] | None,
+    across: str,
+    up: str,
+) -> Figure:
+    """A response of the model over that of the gear, where it is known."""
+    figure, axes = _panel(HALF, across, up)
+    if wet_db is not None:
+        axes.plot(frequency_hz, wet_db, color=WET, linewidth=2.6)
+    axes.plot(frequency_hz, model_db, color=MODEL, linewidth=1.2)
+    told = [db for db in (model_db, wet_db) if db is not None]
+    highest = max((float(np.nanmax(db)) for db in told if np.isfinite(db).any()), default=0.0)
+    lowest = min((float(np.nanmin(db)) for db in told if np.isfinite(db).any()), default=-1.0)
+    axes.set_ylim(max(lowest, highest - 80) - 3, highest + 3)
+    _log_scale(axes, "x", list(frequency_hz))
+    return figure
+
+
+def parallel_coordinates(across: Sequence[ParallelAxis], colours: Sequence[str]) -> Figure:
+    """A line for each trial through its values, the first (the best) bold and on top."""
+    figure, axes = _panel(WHOLE, "", "")
+    axes.grid(visible=False)
+    axes.set_yticks([])
+    axes.spines["bottom"].set_visible(False)
+    axes.set(xlim=(-0.2, len(across) - 0.6), ylim=(-0.04, 1.04))
+    axes.set_xticks(range(len(across)), [axis.name for axis in across], fontsize=FONT_POINTS, color=INK)
+    heights = []
+    for place, axis in enumerate(across):
+        axes.axvline(place, color=RULE, linewidth=1.2, zorder=0)
+        height, labels = _heights(axis)
+        heights.append(height)
+        for at, label in labels:
+            axes.annotate(
+                label,
+                (place, at),
+                xytext=(3, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=FONT_POINTS - 1,
+                color=MUTED,
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.75},
+                zorder=4,
+            )
+    for i, colour in reversed(list(enumerate(colours))):
+        line = [height[i] for height in heights]
+        width, alpha = (2.2, 1.0) if i == 0 else (0.8, 0.5)
+        axes.plot(
+            range(len(across)), line, color=colour, linewidth=width, alpha=alpha, marker=".", markersize=3
+        )
+    return figure
+
+
+def shares_panel(shares: Mapping[str, float], title: str) -> Figure:
+    """Bars of shares, the largest on top."""
+    names, values = list(shares), [100 * share for share in shares.values()]
+    figure, axes = _panel(THIRD, "share of the variance (%)", "", title)
+    axes.barh(range(len(names)), values, color=FAMILY_COLOURS[0], height=0.6)
+    axes.set_yticks(range(len(names)), names, fontsize=FONT_POINTS, color=INK)
+    axes.set(ylim=(max(len(names), 3) - 0.4, -0.6), xlim=(0, 100))
+    axes.grid(visible=False, axis="y")
+    return figure
+
+
 def svg(figure: Figure, label: str) -> str:
     """The figure as an `<svg>` element, the same for the same figure; `label` is read out instead of it."""
     buffer = io.StringIO()
@@ -228,6 +302,29 @@ def _log_scale(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) ->
     axis.set_major_locator(FixedLocator(ticks))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+
+
+def _heights(axis: ParallelAxis) -> tuple[list[float], list[tuple[float, str]]]:
+    """Where each value lies between 0 and 1 (NaN for none), and labels of some heights."""
+    told = [value for value in axis.values if value is not None]
+    if any(isinstance(value, str) for value in told):
+        names = sorted({str(value) for value in told})
+        places = {name: i / max(len(names) - 1, 1) for i, name in enumerate(names)}
+        heights = [np.nan if value is None else places[str(value)] for value in axis.values]
+        return heights, [(place, name) for name, place in places.items()]
+    log = axis.log and all(float(value) > 0 for value in told)
+
+    def scaled(value: float) -> float:
+        return float(np.log(value)) if log else float(value)
+
+    low, high = (scaled(float(end)) for end in (min(told), max(told)))
+    span = (high - low) or 1.0
+    heights = [np.nan if value is None else (scaled(float(value)) - low) / span for value in axis.values]
+    return heights, [(0.0, _short(float(min(told)))), (1.0, _short(float(max(told))))]
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def _plain(value: float) -> str:

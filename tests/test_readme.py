@@ -95,7 +95,7 @@ def test_the_search_file_is_a_search_of_the_ranges_that_are_told():
 def test_the_board_has_the_keys_that_the_readme_promises():
     (text,) = blocks("json")
     board = json.loads(text)
-    assert list(board) == ["search", "state", "trials"]
+    assert list(board) == ["search", "state", "references", "trials"]
     (trial,) = board["trials"]
     assert list(trial) == list(TrialRow.model_fields)
     TrialRow.model_validate(trial)

@@ -8,7 +8,7 @@ import sys
 
 from fxcore.errors import FxError
 from fxcore.files import reason
-from search.cli import data, launching, looking, models  # noqa: F401  (each adds its commands to `app`)
+from search.cli import data, launching, looking, models, serving  # noqa: F401  (each adds its commands to `app`)
 from search.cli.common import EXIT_INTERRUPTED, EXIT_USER_ERROR, app
 
 __all__ = ["app", "main"]

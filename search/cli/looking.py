@@ -1,9 +1,9 @@
-"""Commands that look at searches and at this machine: board, report, doctor."""
+"""Commands that look at searches and at this machine: searches, board, report, listening, doctor."""
 
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import RenderableType
@@ -14,37 +14,66 @@ from search.cli.common import AsJson, Name, Overwrite, Root, app, console, print
 
 if TYPE_CHECKING:
     from search.searches import Search
+    from search.study import TrialRow
+
+
+@app.command("searches")
+def searches_command(as_json: AsJson = False, storage: Root = None) -> None:
+    """List all searches with their state and their best trial.
+
+    Example: `fxsearch searches --storage runs`
+    """
+    from search.overview import overview, overview_table
+    from search.storage import Storage
+
+    lines = overview(Storage(storage))
+    if as_json:
+        print_json([line.model_dump() for line in lines])
+    else:
+        console.print(overview_table(lines))
 
 
 @app.command("board")
 def board_command(
     name: Name,
     as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print every value of every trial as CSV.")] = False,
     only_pareto: Annotated[
         bool, typer.Option("--pareto", help="Only trials that no other beats in both quality and speed.")
     ] = False,
+    where: Annotated[
+        str | None, typer.Option(metavar="CONDITION", help="Only trials with: 'family=lstm and bits>=12'.")
+    ] = None,
+    compare: Annotated[
+        tuple[int, int] | None, typer.Option(metavar="ID ID", help="Two trials side by side.")
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until the search ends.")] = False,
     storage: Root = None,
 ) -> None:
-    """Show a search's trials, best first.
+    """Show a search's trials, best first, beside the dry signal and the floor that no model can beat.
 
-    Example: `fxsearch board quickstart --pareto`
+    Example: `fxsearch board quickstart --where 'family=lstm and hidden<=16'`
     """
-    from search.board import board_json, board_table, pareto
+    from search.board import board_csv, board_json, board_table, chosen, comparison, pareto
+    from search.references import references
     from search.searches import open_search
 
     search = open_search(name, storage)
 
-    def rows() -> list[Any]:
+    def rows() -> "list[TrialRow]":
         found = search.trials()
+        found = chosen(found, where) if where else found
         return pareto(found, search.spec.objective) if only_pareto else found
 
-    if as_json:
-        print_json(board_json(search, rows()))
-    elif watch:
-        _watch(search, lambda: board_table(search, rows()))
+    if compare:
+        console.print(comparison(search.trials(), *compare))
+    elif as_csv:
+        print(board_csv(rows()), end="")
+    elif as_json:
+        print_json(board_json(search, rows(), references(search.store())))
     else:
-        console.print(board_table(search, rows()))
+        marked = references(search.store())
+        _show(lambda: board_table(search, rows(), marked), search if watch else None)
 
 
 @app.command("report")
@@ -63,6 +92,26 @@ def report_command(
 
     path = write_report(open_search(name, storage), out, overwrite=overwrite)
     console.print(str(path), soft_wrap=True)
+
+
+@app.command("listening")
+def listening_command(
+    name: Name,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print every answer and rating as CSV.")] = False,
+    storage: Root = None,
+) -> None:
+    """Show the results of listening tests that are kept with a search.
+
+    Example: `fxsearch listening quickstart --csv`
+    """
+    from search.listening import kept, results_table, to_csv
+    from search.searches import open_search
+
+    results = kept(open_search(name, storage).folder)
+    if as_csv:
+        print(to_csv(results), end="")
+    else:
+        console.print(results_table(results))
 
 
 @app.command("doctor")
@@ -84,8 +133,12 @@ def doctor_command(storage: Root = None, as_json: AsJson = False) -> None:
     console.print(table)
 
 
-def _watch(search: "Search", table: Callable[[], RenderableType]) -> None:
+def _show(table: Callable[[], RenderableType], while_running: "Search | None") -> None:
+    """Print a table, or show it anew every second until a search ends."""
+    if while_running is None:
+        console.print(table())
+        return
     with Live(table(), console=console, auto_refresh=False) as live:
-        while search.state == "running":
+        while while_running.state == "running":
             time.sleep(1.0)
             live.update(table(), refresh=True)

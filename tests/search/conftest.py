@@ -18,10 +18,10 @@ RECIPE = {
 SPEC = {
     "name": "tiny",
     "data": "stores/fuzz",
-    "budget": {"trials": 3, "trial_steps": 40},
+    "budget": {"trials": 3, "trial_steps": 80},
     "families": {"lstm": {"hidden": [4, 8]}, "conv": {"layers": [2, 3], "window": [16, 64], "channels": 4}},
     "structured": False,
-    "training": {"batch": 2, "block_samples": 256, "blocks": 1},
+    "training": {"batch": 2, "block_samples": 256, "blocks": 1, "learning_rate": 0.02},
 }
 
 

@@ -21,13 +21,14 @@ import typer
 import yaml
 
 from fxcore import audio
-from fxcore.export import load
+from fxcore.export import FORMATS, formats_for, load
+from fxcore.models import FAMILIES
 from fxcore.training import Cost, Report
 from search import Search
 from search.cli import app, main
 from search.report import spec_yaml
 from search.storage import Storage
-from search.study import Study, TrialRow
+from search.study import Study
 
 RECIPE = """\
 sample_rate: 8000
@@ -185,51 +186,19 @@ def test_launching_a_complete_search_shows_its_board_and_its_verdict(cli, tiny_s
     assert "next: fxsearch export tiny --out DIR" in out
 
 
-def test_board_json_is_every_trial_best_first(cli, tiny_search, root):
-    board = json.loads(succeed(cli("board", "tiny", "--json", "--storage", root)))
-    assert list(board) == ["search", "state", "trials"]
-    assert (board["search"], board["state"]) == ("tiny", "complete")
-    assert board["trials"] == [json.loads(row.model_dump_json()) for row in tiny_search.trials()]
-    values = [trial["metrics"]["mr_stft"] for trial in board["trials"]]
-    assert values == sorted(values)
-    for trial in board["trials"]:
-        assert list(trial) == list(TrialRow.model_fields)
-        assert trial["config"]["model"]["kind"] == trial["family"]
-        assert set(trial["metrics"]) == {"mr_stft", "esr", "esr_pre", "log_mel", "log_mel_share"}
-        assert (trial["receptive_field"] is None) == (trial["family"] == "lstm")
-
-
-def test_board_table_has_a_line_for_every_trial(cli, tiny_search, root):
-    title, *lines = succeed(cli("board", "tiny", "--storage", root)).splitlines()
-    assert title.startswith("tiny · complete · best first by mr_stft")
-    shown = [int(line.split()[0]) for line in lines if line.split()[0].isdigit()]
-    assert shown == [row.id for row in tiny_search.trials()]
-
-
-def test_board_pareto_leaves_out_what_another_trial_beats(cli, tiny_search, root):
-    board = json.loads(succeed(cli("board", "tiny", "--json", "--pareto", "--storage", root)))
-    kept = {trial["id"] for trial in board["trials"]}
-    for row in tiny_search.trials():
-        beaten = any(
-            other.metrics["mr_stft"] <= row.metrics["mr_stft"]
-            and other.realtime_factor >= row.realtime_factor
-            and other.id != row.id
-            for other in tiny_search.trials()
-        )
-        assert (row.id in kept) != beaten
-
-
 def test_export_writes_all_formats_that_hold_the_model_where_asked_or_below_the_root(
     cli, tiny_search, root, tmp_path
 ):
     lstm = next(row.id for row in tiny_search.trials() if row.family == "lstm")
     out = succeed(cli("export", "tiny", "--trial", lstm, "--out", tmp_path, "--storage", root))
-    paths = [tmp_path / f"tiny-{lstm}.safetensors", tmp_path / f"tiny-{lstm}.nam"]
-    assert out.splitlines() == [str(path) for path in paths]
+    assert formats_for(tiny_search.playable(lstm).model) == [
+        kind for kind, each in FORMATS.items() if str(tmp_path / f"tiny-{lstm}{each.extension}") in out
+    ]
+    paths = [tmp_path / f"tiny-{lstm}{extension}" for extension in (".safetensors", ".nam", ".onnx")]
     dry = torch.randn(1, 1, 2000, generator=torch.Generator().manual_seed(0)) / 8
     wets = [load(path).model.predict(dry) for path in paths]
-    assert torch.allclose(wets[0], wets[1], atol=1e-5)
-    assert load(paths[1]).facts["search"] == "tiny"
+    assert all(torch.allclose(wets[0], wet, atol=1e-5) for wet in wets[1:])
+    assert all(load(path).facts["search"] == "tiny" for path in paths)
     (line,) = succeed(cli("export", "tiny", "--format", "safetensors", "--storage", root)).splitlines()
     assert line == str(root / "models" / "tiny" / "tiny.safetensors")
 
@@ -248,11 +217,25 @@ def test_one_format_without_a_trial_takes_the_best_trial_that_it_can_hold(cli, t
         numbers[config.model.kind] = number
     assert Search("tiny", Storage(tmp_path)).best().id == numbers["conv"]
     arguments = ["export", "tiny", "--storage", tmp_path, "--out", tmp_path, "--overwrite"]
-    assert succeed(cli(*arguments)) == f"{tmp_path}/tiny.safetensors\n"
+    assert f"{tmp_path}/tiny.onnx\n" in succeed(cli(*arguments))
+    assert not (tmp_path / "tiny.nam").exists()
     assert succeed(cli(*arguments, "--format", "nam")) == f"{tmp_path}/tiny.nam\n"
     assert load(tmp_path / "tiny.nam").facts["trial"] == numbers["lstm"]
     line = refusal(cli(*arguments, "--format", "nam", "--trial", numbers["conv"]))
-    assert line.endswith("a .nam file holds lstm and wavenet models; this one is a conv")
+    assert line.endswith("this one is a conv")
+
+
+def test_a_rate_other_than_its_own_is_refused_for_a_network_and_explained(cli, tiny_search, root):
+    line = refusal(cli("export", "tiny", "--sample-rate", 48_000, "--storage", root))
+    assert "only a fir can be resampled" in line
+
+
+def test_formats_lists_every_format_family_and_player(cli):
+    out = succeed(cli("formats"))
+    assert all(kind in out and each.players in out for kind, each in FORMATS.items())
+    assert all(family in out for family in FAMILIES)
+    table = json.loads(succeed(cli("formats", "--json")))
+    assert table["proteus"]["holds"]["lstm"]["hidden"] == [40]
 
 
 def test_apply_plays_every_channel_at_the_models_rate(cli, tiny_search, place):
@@ -358,6 +341,8 @@ MISTAKES = {
     "board amp": "no search 'amp' in ",
     "board tny --storage ROOT": "did you mean 'tiny'?",
     "board ../tiny --storage ROOT": "no search '../tiny'",
+    "board tiny --where famly=lstm --storage ROOT": "unknown name 'famly' in a condition; did you mean",
+    "board tiny --compare 0 99 --storage ROOT": "no trial 99 to compare; the best are ",
     "export tny --storage ROOT": "did you mean 'tiny'?",
     "export tiny --format nma --storage ROOT": "unknown format 'nma'; did you mean 'nam'?",
     "export tiny --trial 99 --storage ROOT": "search 'tiny' has no trial 99; its best are ",

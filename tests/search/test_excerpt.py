@@ -6,8 +6,10 @@ import io
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from fxcore.audio import Recording, Signal
+from fxcore.metrics.level import LevelDifference
 from search.excerpt import find_excerpt, find_places, matched, player_source, playing_gain, rms
 
 RATE = 1000
@@ -58,9 +60,17 @@ def test_places_in_a_signal_shorter_than_a_picture_begin_at_zero():
     assert find_places(sine(1.0, 0.01), RATE)[:3] == (0, 0, 0)
 
 
-def test_matched_has_the_wets_level_and_silence_stays_silent():
-    assert rms(matched(sine(0.1, 1.0), sine(0.7, 1.0))) == pytest.approx(0.7 / np.sqrt(2), rel=1e-4)
-    assert not matched(np.zeros((1, 10), np.float32), sine(0.7, 1.0)).any()
+def test_matched_is_as_loud_as_the_wet_and_silence_stays_silent():
+    low, middle = (
+        amplitude * np.sin(2 * np.pi * hz * np.arange(96_000) / 48_000, dtype=np.float32)[None]
+        for amplitude, hz in ((0.5, 50), (0.1, 2000))
+    )
+    loud = matched(low, middle, 48_000)
+    difference = LevelDifference(48_000)
+    difference.update(*(torch.as_tensor(s)[None] for s in (middle, middle, loud)))
+    assert difference.value() < 1e-4
+    assert rms(loud) > 1.5 * rms(middle)  # ears hear bass less
+    assert not matched(np.zeros((1, 10), np.float32), middle, 48_000).any()
 
 
 def test_the_playing_gain_only_turns_down():

@@ -76,3 +76,31 @@ def test_a_mel_panel_shows_levels_on_the_scale_it_is_given():
 def test_an_error_that_is_nowhere_above_zero_still_makes_a_panel():
     time = np.arange(3.0)
     assert "</svg>" in plots.svg(plots.esr_panel(time, np.zeros(3), np.array([np.nan, 0.0, 0.0])), "ESR")
+
+
+def test_parallel_coordinates_put_the_least_below_the_most_above_and_gaps_where_a_value_is_missing():
+    axes = [
+        plots.ParallelAxis("family", ["lstm", "conv", "conv"]),
+        plots.ParallelAxis("hidden", [8, None, 32], log=True),
+        plots.ParallelAxis("esr", [0.1, 0.2, 0.3]),
+    ]
+    figure = plots.parallel_coordinates(axes, [plots.FAMILY_COLOURS[0]] * 3)
+    lines = [line for line in figure.axes[0].get_lines() if len(line.get_xdata()) == 3]
+    np.testing.assert_allclose(lines[-1].get_ydata(), [1.0, 0.0, 0.0], atol=1e-12)
+    np.testing.assert_allclose(lines[1].get_ydata(), [0.0, np.nan, 0.5], atol=1e-12)
+    assert lines[-1].get_linewidth() > 2 * lines[0].get_linewidth()
+    assert {text.get_text() for text in figure.axes[0].texts} == {"lstm", "conv", "8", "32", "0.1", "0.3"}
+
+
+def test_a_response_panel_shows_at_most_80_db_below_the_highest():
+    hz = np.geomspace(30, 18_000, 50)
+    panel = plots.response_panel(hz, np.full(50, -6.0), np.linspace(0, -150, 50), "frequency (Hz)", "dB")
+    assert panel.axes[0].get_ylim() == (-83.0, 3.0)
+    alone = plots.response_panel(hz, np.full(50, -6.0), None, "frequency (Hz)", "dB")
+    assert alone.axes[0].get_ylim() == (-9.0, -3.0)
+
+
+def test_bars_are_shares_in_percent_the_largest_on_top():
+    panel = plots.shares_panel({"hidden": 0.75, "layers": 0.25}, "lstm")
+    assert [bar.get_width() for bar in panel.axes[0].patches] == [75.0, 25.0]
+    assert panel.axes[0].get_ylim()[0] > panel.axes[0].get_ylim()[1]
