@@ -225,7 +225,7 @@ def test_one_format_without_a_trial_takes_the_best_trial_that_it_can_hold(cli, t
     assert line.endswith("this one is a conv")
 
 
-def test_a_rate_other_than_its_own_is_refused_for_a_network_and_explained(cli, tiny_search, root):
+def test_a_rate_other_than_its_own_is_refused_for_a_network_and_explained(cli, root):
     line = refusal(cli("export", "tiny", "--sample-rate", 48_000, "--storage", root))
     assert "only a fir can be resampled" in line
 

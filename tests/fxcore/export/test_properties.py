@@ -25,8 +25,13 @@ RANGES: dict[str, dict[str, Any]] = {  # small models; a family without any is d
     "wavenet": {"layers": (1, 6), "window": (30, 90), "channels": (1, 5), "kernel": (2, 4)},
     "wiener_hammerstein": {"input_taps": (1, 20), "units": (1, 4), "output_taps": (1, 300)},
 }
-PAIRS = [(kind, family) for kind in FORMATS for family in FAMILIES if narrowing([kind], family) is not None]
-EXAMPLES = {"onnx": 2, "torchscript": 1}
+EXAMPLES = {"onnx": 2, "torchscript": 1}  # which take seconds each: for long runs
+PAIRS = [
+    pytest.param(kind, family, marks=[pytest.mark.slow] if kind in EXAMPLES and family != "lstm" else [])
+    for kind in FORMATS
+    for family in FAMILIES
+    if narrowing([kind], family) is not None
+]
 
 
 @pytest.mark.parametrize(("kind", "family"), PAIRS)
