@@ -83,6 +83,14 @@ class Report(NamedTuple):
         return METRICS[objective].worst if self.collapsed else self.best[objective]
 
 
+class Best(NamedTuple):
+    """The lowest objective so far, and where."""
+
+    metrics: dict[str, float]
+    step: int
+    collapsed: bool
+
+
 class Progress(NamedTuple):
     """All that a `Fit` needs to go on where another stopped: tensors and plain values."""
 
@@ -125,6 +133,7 @@ class Fit:
         self.optimiser = torch.optim.Adam(model.parameters(), self.training.learning_rate)
         self.last: Report | None = None
         self.best_weights: dict[str, Tensor] = {}
+        self._best: Best | None = None
         self._step = 0
         self._warm_up()
         self._clock_zero = _clock(model)
@@ -142,7 +151,7 @@ class Fit:
         if last is not None and (last.diverged or last.index == self.budget.reports):
             raise StopIteration
         if last is None:
-            self.model.initialise(self.data.train, self.data.sample_rate, self.rng)
+            self._begin()
         index = self.budget.reports if fitted else last.index + 1 if last else 1
         loss = None if fitted else self._train_until(index / self.budget.reports)
         if loss is None:  # a coarse clock: nothing was trained since the last report
@@ -153,21 +162,19 @@ class Fit:
             judged = Judgement({name: metric.worst for name, metric in METRICS.items()}, collapsed=False)
         else:
             judged = judge(self.model, self._validation, self.data.sample_rate)
-        if last is None or (not diverged and self._is_better(judged, last)):
-            best, best_step, collapsed = judged.metrics, self._step, judged.collapsed
-            self.best_weights = self.model.best_copy()
-        else:
-            best, best_step, collapsed = last.best, last.best_step, last.collapsed
+        best = self._best
+        if best is None or (not diverged and self._is_better(judged, best)):
+            best = self._keep(judged)
         self.last = Report(
             index,
             self._step,
             self.compute_seconds,
             loss,
             judged.metrics,
-            best,
-            best_step,
+            best.metrics,
+            best.step,
             diverged,
-            collapsed,
+            best.collapsed,
         )
         return self.last
 
@@ -189,11 +196,24 @@ class Fit:
             rng=self.rng.get_state(),
         )
 
-    def _is_better(self, judged: Judgement, last: Report) -> bool:
+    def _begin(self) -> None:
+        """Initialise; a start by structure is worth keeping, for the first steps may lose it."""
+        self.model.initialise(self.data.train, self.data.sample_rate, self.rng)
+        if self.model.spec.made_for is not None and not self.model.spec.fitted:
+            self.model.eval()
+            self._keep(judge(self.model, self._validation, self.data.sample_rate))
+
+    def _keep(self, judged: Judgement) -> "Best":
+        """The weights of now as the best so far."""
+        self.best_weights = self.model.best_copy()
+        self._best = Best(judged.metrics, self._step, judged.collapsed)
+        return self._best
+
+    def _is_better(self, judged: Judgement, best: "Best") -> bool:
         """A constant is worse than any sound, whatever its metrics."""
-        if judged.collapsed != last.collapsed:
-            return last.collapsed
-        return judged.metrics[self.objective] < last.best[self.objective]
+        if judged.collapsed != best.collapsed:
+            return best.collapsed
+        return judged.metrics[self.objective] < best.metrics[self.objective]
 
     def _warm_up(self) -> None:
         """Evaluate one sample: what metrics load once a process is not for its first trial to pay."""
@@ -205,6 +225,7 @@ class Fit:
         self.optimiser.load_state_dict(deepcopy(progress.optimiser))  # it keeps the tensors
         self.rng.set_state(progress.rng)
         self.last, self.best_weights = progress.report, progress.best_weights
+        self._best = Best(self.last.best, self.last.best_step, self.last.collapsed)
         self._step = progress.report.step
         self._clock_zero -= progress.report.compute_seconds
 

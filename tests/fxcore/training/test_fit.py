@@ -267,7 +267,7 @@ def test_divergence_later_on_leaves_the_best_of_before(family: str) -> None:
         next(run.model.parameters()).fill_(math.nan)
     bad = next(run)
     assert bad.diverged
-    assert (bad.best, bad.best_step) == (good.metrics, good.step)
+    assert (bad.best, bad.best_step) == (good.best, good.best_step)
     assert all(tensor.isfinite().all() for tensor in run.best_weights.values())
     with pytest.raises(StopIteration):
         next(run)
@@ -342,3 +342,22 @@ def test_share_of_a_budget_goes_from_0_to_1() -> None:
     steps, seconds = Budget(steps=10), Budget(compute_seconds=4.0)
     assert [steps.share(done, 1e9) for done in (0, 5, 10, 15)] == [0.0, 0.5, 1.0, 1.0]
     assert [seconds.share(10**9, spent) for spent in (0.0, 1.0, 4.0, 9.0)] == [0.0, 0.25, 1.0, 1.0]
+
+
+def test_a_start_by_structure_is_kept_where_the_first_steps_lose_it() -> None:
+    dry = 0.1 * np.random.default_rng(0).standard_normal((1, 20_000), dtype=np.float32)
+    recording = Recording("r", dry, np.tanh(8 * dry))
+    spec = FAMILIES.parse({"kind": "wiener_hammerstein", "input_taps": 4, "units": 8, "output_taps": 4})
+    ruinous = spec.training.model_copy(update={"learning_rate": 1.0, "warm_up_share": 0.0, "clip_norm": 1e3})
+    run = Fit(
+        spec.build(torch.Generator().manual_seed(0)),
+        TrainingData([recording], [recording], 44_100),
+        Budget(steps=6, reports=2),
+        seed=0,
+        training=ruinous,
+    )
+    *_, last = run
+    assert last.best_step == 0
+    assert last.best["mr_stft"] < last.metrics["mr_stft"]
+    run.model.load_state_dict(run.best_weights)
+    assert evaluate(run.model, to_device([recording]), 44_100) == last.best
