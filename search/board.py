@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fxcore.errors import SearchError
+from fxcore.export.cost import realtime_factor
 from search.progress import summary
 from search.references import BASELINES, Reference
 from search.searches import Search
@@ -87,6 +88,20 @@ def pareto(rows: list[TrialRow], objective: str) -> list[TrialRow]:
             fastest = row.realtime_factor or 0.0
             front.append(row)
     return front
+
+
+def costed(search: Search, rows: list[TrialRow], engine: str) -> list[TrialRow]:
+    """The rows with the real-time factors of an engine of `fxcore.export.cost`; None where it plays none."""
+    if engine == "stream":  # as the trials measured it
+        return rows
+
+    def factor(row: TrialRow) -> float | None:
+        try:
+            return realtime_factor(search.playable(row.id), engine)
+        except SearchError:  # it has no model
+            return None
+
+    return [row.model_copy(update={"realtime_factor": factor(row)}) for row in rows]
 
 
 def chosen(rows: list[TrialRow], where: str) -> list[TrialRow]:

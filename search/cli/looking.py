@@ -47,6 +47,9 @@ def board_command(
     compare: Annotated[
         tuple[int, int] | None, typer.Option(metavar="ID ID", help="Two trials side by side.")
     ] = None,
+    cost: Annotated[
+        str, typer.Option(metavar="ENGINE", help="Whose speed is told: stream (ours), onnx, or nam.")
+    ] = "stream",
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until the search ends.")] = False,
     storage: Root = None,
 ) -> None:
@@ -54,7 +57,15 @@ def board_command(
 
     Example: `fxsearch board quickstart --where 'family=lstm and hidden<=16'`
     """
-    from search.board import board_csv, board_json, board_table, chosen, comparison, pareto
+    from search.board import (
+        board_csv,
+        board_json,
+        board_table,
+        chosen,
+        comparison,
+        costed,
+        pareto,
+    )
     from search.references import references
     from search.searches import open_search
 
@@ -63,6 +74,7 @@ def board_command(
     def rows() -> "list[TrialRow]":
         found = search.trials()
         found = chosen(found, where) if where else found
+        found = costed(search, found, cost)
         return pareto(found, search.spec.objective) if only_pareto else found
 
     if compare:

@@ -10,11 +10,12 @@ import pytest
 from rich.console import Console
 
 from datasets.cache import cached_split
-from fxcore.errors import SpecError
+from fxcore.errors import ExportError, SpecError
+from fxcore.export.cost import nam_realtime_factor
 from fxcore.metrics import METRICS, measure
 from fxcore.training import evaluate, to_device
 from search import Search
-from search.board import board_csv, board_json, board_table, chosen, comparison, pareto
+from search.board import board_csv, board_json, board_table, chosen, comparison, costed, pareto
 from search.overview import overview, overview_table
 from search.references import Reference, dry_metrics, judged, references
 from search.storage import Storage
@@ -183,3 +184,19 @@ def test_the_leaderboard_frame_has_settings_and_metrics(tiny_search: Search):
     frame = tiny_search.leaderboard()
     assert {"family", "hidden", "output", "esr", "learning_rate"} <= set(frame.columns)
     assert list(frame.index) == [r.id for r in tiny_search.trials()]
+
+
+def test_the_speed_can_be_that_of_the_engine_of_an_export(tiny_search):
+    rows = tiny_search.trials()
+    assert costed(tiny_search, rows, "stream") == rows
+    told = {row.id: row.realtime_factor for row in costed(tiny_search, rows, "nam")}
+    for row in rows:
+        expected = nam_realtime_factor(tiny_search.playable(row.id).model, tiny_search.sample_rate)
+        assert told[row.id] == expected
+        assert (expected is None) == (row.family == "conv")
+    assert all(row.realtime_factor > 0 for row in costed(tiny_search, rows[:1], "onnx"))
+
+
+def test_an_unknown_engine_is_told_with_the_nearest(tiny_search):
+    with pytest.raises(ExportError, match="unknown engine 'nan'; did you mean 'nam'"):
+        costed(tiny_search, tiny_search.trials(), "nan")
