@@ -450,6 +450,7 @@ class Launched:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job is deaf to it
         )
 
     def press_ctrl_c(self) -> None:

@@ -20,6 +20,11 @@ splits: {train: 22}
 COMMAND = ["render", "recipe.yaml", "--out", "./store", "--workers", "2"]
 
 
+def heed_interrupts() -> None:
+    """As in a terminal: what a script runs in the background is deaf to Ctrl-C, and so would we be."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def render(folder: Path) -> "Iterator[subprocess.Popen[str]]":
     """The command, in a process group of its own, as a shell gives it."""
@@ -31,6 +36,7 @@ def render(folder: Path) -> "Iterator[subprocess.Popen[str]]":
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
     with process:
         try:
