@@ -78,6 +78,8 @@ def models_for(effect: str) -> Sequence[str]:
 
 BEST: dict[str, Sequence[str]] = {
     "distortion": ("wiener_hammerstein",),
+    "fuzz": ("s4d",),
+    "ampcab": ("lstm:tail_taps=1024",),
     "compressor": ("dynamics",),
     "highpass": ("fir:taps=2048",),
     "lowpass": ("fir:taps=2048",),
