@@ -479,7 +479,8 @@ def launched(place: Path) -> Iterator[Callable[[Path], Launched]]:
 
 @pytest.mark.slow
 def test_ctrl_c_interrupts_a_search_that_the_same_command_resumes(cli, place, launched):
-    spec = yaml.safe_load(Path("search.yaml").read_text()) | {"budget": {"trials": 2, "trial_steps": 3000}}
+    changes = {"budget": {"trials": 2, "trial_steps": 3000}, "structured": False}
+    spec = yaml.safe_load(Path("search.yaml").read_text()) | changes
     Path("search.yaml").write_text(yaml.safe_dump(spec))
     root = place / "runs"
     search = launched(root)
@@ -489,7 +490,7 @@ def test_ctrl_c_interrupts_a_search_that_the_same_command_resumes(cli, place, la
     board = json.loads(succeed(cli("board", "amp", "--json", "--storage", root)))
     assert board["state"] == "running"
     search.press_ctrl_c()
-    done = search.wait(20)
+    done = search.wait(100)
     assert (done.code, done.err) == (130, "")
     assert "interrupted; the same command resumes 'amp'" in done.out
     board = json.loads(succeed(cli("board", "amp", "--json", "--storage", root)))
