@@ -21,6 +21,7 @@ from fxcore.spec import Spec
 State: TypeAlias = tuple[Tensor, ...]
 
 PREDICT_BLOCK_SAMPLES = 65_536
+PLAYED_BLOCK_SAMPLES = 64  # what a plug-in host hands over
 
 
 class TrainingSpec(LossWeights):
@@ -86,6 +87,14 @@ class ModelSpec(Spec, ABC):
     @property
     def receptive_field(self) -> int | None:
         """Dry samples that one wet sample depends on, itself included; None where unbounded."""
+        return None
+
+    @property
+    def compiled_seconds(self) -> float | None:
+        """What a family whose loops are compiled takes for `PLAYED_BLOCK_SAMPLES` on the reference core.
+
+        None: it plays in torch, where `fxcore.training.predicted_cost` counts what it does.
+        """
         return None
 
 

@@ -15,7 +15,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from fxcore.audio import Recording
-from fxcore.models.base import EffectModel, ModelSpec, Nature, State
+from fxcore.models.base import PLAYED_BLOCK_SAMPLES, EffectModel, ModelSpec, Nature, State
 from fxcore.models.pitch_shift_fit import (
     bin_gains,
     fit_bands,
@@ -27,6 +27,7 @@ from fxcore.models.vocoder import HOPS, Array, Spectrum, compiled, windows
 
 WARM_UP_SAMPLES = 8192
 EQUALISINGS = 2
+BLOCK_SECONDS, FRAMED_SECONDS = 355e-6, 27e-9  # of any block, of a frame's sample: as in BENCHMARKS.md
 
 
 class PitchShiftSpec(ModelSpec):
@@ -48,6 +49,11 @@ class PitchShiftSpec(ModelSpec):
     def tail(self) -> int:
         """As asked for, but at most half of the window, and whole hops."""
         return min(self.tail_samples, self.window_samples // 2) // HOPS * HOPS
+
+    @property
+    def compiled_seconds(self) -> float:
+        framed = PLAYED_BLOCK_SAMPLES * HOPS / self.tail * self.window_samples
+        return BLOCK_SECONDS + FRAMED_SECONDS * framed
 
     def _build(self) -> EffectModel:
         return PitchShift(self)
