@@ -34,9 +34,12 @@ class SampleStore:
         self._folder = folder
 
     @classmethod
-    def open(cls, uri: str | Path) -> Self:
-        """The store at a path or `s3://bucket/prefix`; raises `StoreError` where there is none."""
-        folder = Folder.at(uri)
+    def open(cls, uri: str | Path, patience_seconds: float = 0.0) -> Self:
+        """The store at a path or `s3://bucket/prefix`; raises `StoreError` where there is none.
+
+        A server that fails is asked again for `patience_seconds`, at each read.
+        """
+        folder = Folder.at(uri, patience_seconds)
         try:
             text = folder.read(MANIFEST)
         except FileNotFoundError:

@@ -7,6 +7,8 @@ FxError                     anything below; the command line prints it and exits
 ├── EffectError             an effect that cannot run or gave unusable audio
 ├── StoreError              a sample store that is missing, foreign or corrupt
 ├── CheckpointError         a checkpoint that is missing, foreign or corrupt
+│   └── NotKeptError        a checkpoint that could not be written
+├── TooLargeError           a model that does not fit into memory
 ├── ExportError             a model that a format cannot hold, or a file that differs from its model
 ├── SearchError             a search that is unknown or cannot go on
 └── OutputExistsError       an output that is there already
@@ -48,6 +50,14 @@ class StoreError(FxError):
 
 class CheckpointError(FxError):
     """A checkpoint that is missing, of another configuration, or corrupt."""
+
+
+class NotKeptError(CheckpointError):
+    """A checkpoint that could not be written; the one before is still there."""
+
+
+class TooLargeError(FxError):
+    """A model that does not fit into the memory of its device."""
 
 
 class ExportError(FxError):

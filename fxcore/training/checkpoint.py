@@ -6,13 +6,19 @@ from typing import Any
 from torch import Tensor
 
 from fxcore.errors import CheckpointError
+from fxcore.files import write_bytes
 from fxcore.models import FAMILIES
-from fxcore.tensorfile import read_tensors, write_tensors
+from fxcore.tensorfile import encode_tensors, read_tensors
 from fxcore.training.fit import Progress, Report
 
 
 def save_progress(path: Path | str, progress: Progress, identity: str) -> None:
     """Write the checkpoint of the trial `identity`, whole or not at all."""
+    write_bytes(path, encode_progress(progress, identity))
+
+
+def encode_progress(progress: Progress, identity: str) -> bytes:
+    """The contents of that file."""
     moments = progress.optimiser["state"]
     tensors: dict[str, Tensor] = {"rng": progress.rng}
     tensors |= {f"weights.{name}": t for name, t in progress.weights.items()}
@@ -25,7 +31,7 @@ def save_progress(path: Path | str, progress: Progress, identity: str) -> None:
         "report": progress.report._asdict(),
         "groups": progress.optimiser["param_groups"],
     }
-    write_tensors(path, tensors, values)
+    return encode_tensors(tensors, values)
 
 
 def load_progress(path: Path | str, identity: str | None = None) -> Progress:

@@ -52,6 +52,7 @@ class Budget(Spec):
         return min(compute_seconds / self.compute_seconds, 1.0)
 
 
+EXPLODED_LOSS = 1e4  # silence has a loss of about 2: no model comes back from there
 WORST_LOSS = 1e9  # in place of a loss that is no number: JSON knows none
 CHECK_EVERY_DRAWS = 32  # for a loss that is no number any more
 REFINEMENTS = 27  # of the parts that are solved rather than trained, spread over the budget
@@ -75,7 +76,7 @@ class Report(NamedTuple):
     metrics: dict[str, float]  # on the validation split, now
     best: dict[str, float]  # where the objective was lowest
     best_step: int
-    diverged: bool
+    diverged: bool  # the loss is no number, or beyond all measure
     collapsed: bool = False  # whether nothing but a constant came out so far, at the best either
 
     def rating(self, objective: str) -> float:
@@ -156,7 +157,7 @@ class Fit:
         loss = None if fitted else self._train_until(index / self.budget.reports)
         if loss is None:  # a coarse clock: nothing was trained since the last report
             loss = last.loss if last else 0.0
-        diverged = not math.isfinite(loss)
+        diverged = not math.isfinite(loss) or loss > EXPLODED_LOSS
         if diverged:
             loss = WORST_LOSS
             judged = Judgement({name: metric.worst for name, metric in METRICS.items()}, collapsed=False)

@@ -273,6 +273,17 @@ def test_divergence_later_on_leaves_the_best_of_before(family: str) -> None:
         next(run)
 
 
+def test_a_loss_that_explodes_is_divergence_though_it_is_a_number() -> None:
+    run = fit("conv", Budget(steps=40, reports=40))
+    good = next(run)
+    with torch.no_grad():
+        next(run.model.parameters()).mul_(1e6)
+    bad = next(run)
+    assert math.isfinite(bad.loss)
+    assert bad.diverged
+    assert bad.best == good.best
+
+
 def test_an_absurd_learning_rate_diverges() -> None:
     training = TRAINING["conv"].model_copy(update={"learning_rate": 1e30})  # beyond what a spec allows
     run = Fit(model_of("conv"), DATA, Budget(steps=500, reports=2), seed=1, training=training)
