@@ -17,11 +17,11 @@ from fxcore.export.cost import realtime_factor
 from search.progress import summary
 from search.references import BASELINES, Reference
 from search.searches import Search
-from search.study import WITHOUT_MODEL, TrialRow
+from search.study import NOT_RUN, WITHOUT_MODEL, TrialRow
 from search.where import parse_where
 
 STATE_STYLES = {"complete": "green", "running": "cyan", "pruned": "dim"}
-STATE_STYLES |= dict.fromkeys(("failed", *WITHOUT_MODEL), "red")
+STATE_STYLES |= dict.fromkeys((*NOT_RUN, *WITHOUT_MODEL), "red")
 COLUMNS = {"log_mel_share": "share"}  # names that are shorter here than in JSON
 HIGHER_IS_BETTER = ("realtime_factor",)
 OF_A_PLACE = ("rank", "id", "reason")  # what two trials are not compared by
@@ -173,7 +173,7 @@ def _cells(row: TrialRow, values: list[str], sample_rate: int) -> list[str | Tex
         f"{row.compute_seconds:.1f}",
         Text(row.state, style=STATE_STYLES.get(row.state, "")),
         Text(
-            summary(row.config) + mark + (f" ({row.reason})" if row.state in ("failed", "collapsed") else "")
+            summary(row.config) + mark + (f" ({row.reason})" if row.reason and row.state != "pruned" else "")
         ),
     ]
 

@@ -1,7 +1,6 @@
 """What a search is (`SearchSpec`, the YAML file) and what one of its trials is (`TrialConfig`)."""
 
-from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +12,8 @@ from fxcore.spec import Spec, digest_of
 from fxcore.training import Budget
 from search.space import SearchSpace
 
+SamplerKind: TypeAlias = Literal["tpe", "random", "nsga2"]
+
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"  # safe as a folder on every file system
 
 
@@ -23,6 +24,10 @@ class SearchBudget(Spec):
     trial_seconds: float | None = Field(None, gt=0.0)
     trial_steps: int | None = Field(None, ge=1)
     minutes: float | None = Field(None, gt=0.0)  # wall time; None: until all trials have ended
+    gpu_hours: float | None = Field(None, gt=0.0)  # compute of all trials by their share of a GPU
+    target: float | None = Field(None, ge=0.0)  # of the objective, at which the search has what it wants
+    patience: int | None = Field(None, ge=1)  # trials that may end without a new best
+    silent_minutes: float = Field(15.0, gt=0.0)  # a trial that does not report for so long is ended
 
     @model_validator(mode="after")
     def _seconds_or_steps(self) -> Self:
@@ -43,6 +48,21 @@ class Resources(Spec):
     gpus_per_trial: float = Field(0, ge=0.0)
 
 
+class Limits(Spec):
+    """What a model may cost; one that is dearer is not trained at all."""
+
+    receptive_field_ms: float | None = Field(None, gt=0.0)  # recurrent models have none
+    parameters: int | None = Field(None, ge=1)
+    realtime_factor: float | None = Field(None, gt=0.0)  # at least so many times real time, as predicted
+
+
+class Stopping(Spec):
+    """When a trial is stopped before its budget is spent."""
+
+    halving: bool = True  # those that fall behind others at a ninth and a third of it
+    plateau: int | None = Field(6, ge=1)  # reports in a row, of nine, that may bring nothing better
+
+
 class SearchSpec(Spec):
     """A search, as its YAML file says it.
 
@@ -59,9 +79,14 @@ class SearchSpec(Spec):
     structured: bool = True  # first fit the Volterra baseline and the structured families the data suggest
     presets: tuple[str, ...] = ()  # models known by name, to be tried first
     targets: tuple[str, ...] = ()  # export formats, into all of which every model must fit
+    warm_start: tuple[str, ...] = ()  # earlier searches, whose trials this one learns from
+    sampler: SamplerKind = "tpe"  # or random; or nsga2, for quality and playing cost together
+    stopping: Stopping = Stopping()
+    limits: Limits = Limits()
     output: dict[str, Any] = {"kind": ["regression"]}
     training: dict[str, Any] = {}
     resources: Resources = Resources()
+    keep_models: int = Field(100, ge=1)  # of the trials that ended, the best so many
     seed: int = Field(0, ge=0, lt=2**31)
 
     @field_validator("families", mode="before")
@@ -91,8 +116,8 @@ class SearchSpec(Spec):
         return SearchSpace(self.families, self.output, self.training, self.targets)
 
     def same_search(self, other: "SearchSpec") -> bool:
-        """Whether `other` differs in nothing but budget and resources, so that one continues the other."""
-        mutable = {"budget", "resources"}
+        """Whether `other` differs in nothing but what may be spent, so that one continues the other."""
+        mutable = {"budget", "resources", "keep_models"}
         same_trials = self.budget.trial == other.budget.trial
         return same_trials and self.model_dump(exclude=mutable) == other.model_dump(exclude=mutable)
 
@@ -118,6 +143,7 @@ class TrialTask(Spec):
     identity: str
     config: TrialConfig
     store: str
-    checkpoint: Path
+    checkpoints: str  # the folder for them, a path or s3://bucket/prefix
     cpus: float
     gpus: float
+    halvings: int = 0  # of the batch, after it did not fit into memory

@@ -7,16 +7,19 @@ search.export("nam", "models/")
 """
 
 import json
+import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
+import optuna
 import pandas as pd
-from rich.console import Console
+import sqlalchemy as sa
 
 from datasets.cache import cached_split
+from datasets.folder import Folder
 from datasets.manifest import SPLITS
 from datasets.store import SampleStore
 from fxcore.audio import Recording
@@ -25,16 +28,17 @@ from fxcore.export import FORMATS, Playable, at_rate, export, load, parts
 from fxcore.export.naming import safe_name
 from fxcore.training import evaluate, to_device
 from fxcore.yamlfile import apply_override, load_yaml
-from search.config import SearchSpec
-from search.control import ask, asked, listening
+from search.checkpoints import Checkpoints
+from search.config import SearchSpec, TrialConfig
 from search.driver import Driver
-from search.lock import driver_of, driving, is_driven
+from search.interrupts import gentle_interrupts
+from search.lease import Request, ask, held, holder_of
 from search.progress import Lines, Progress, Several
+from search.record import Record
+from search.references import dry_metrics
 from search.routing import first_models
 from search.storage import Storage
-from search.study import WITHOUT_MODEL, Study, TrialRow, recording
-
-LOG = "search.log"
+from search.study import NOT_RUN, WITHOUT_MODEL, Start, Study, TrialRow
 
 
 class Search:
@@ -44,7 +48,8 @@ class Search:
         """Raises `SearchError` where there is no such search."""
         self.name, self.storage = name, storage
         self.folder = storage.existing_search(name)
-        self.study = Study.open(self.folder / "study.db", name)
+        self.study = Study.open(storage.database(name), name)
+        self.checkpoints = Checkpoints(storage.checkpoints(name))
 
     @property
     def spec(self) -> SearchSpec:
@@ -54,9 +59,13 @@ class Search:
     @property
     def state(self) -> str:
         """running, complete or interrupted."""
-        if is_driven(self.folder):
+        if self._driven():
             return "running"
         return "complete" if self.study.complete else "interrupted"
+
+    def _driven(self) -> bool:
+        holder = holder_of(self.study.engine, self.name)
+        return holder is not None and holder.drives
 
     @property
     def sample_rate(self) -> int:
@@ -80,7 +89,7 @@ class Search:
         for row in self._trained():
             return row
         for row in self.trials():
-            if row.state in ("failed", *WITHOUT_MODEL):
+            if row.state in (*NOT_RUN, *WITHOUT_MODEL):
                 raise SearchError(
                     f"search '{self.name}' has no trained model; trial {row.id} {row.state}: {row.reason}"
                 )
@@ -92,7 +101,8 @@ class Search:
         path = self.checkpoint(number)
         if not path.exists():
             raise SearchError(
-                f"trial {number} of '{self.name}' has no model: it has not reported yet, or failed"
+                f"trial {number} of '{self.name}' has no model: it has not reported yet, failed, or is not "
+                f"among the best {self.spec.keep_models} that are kept"
             )
         playable = load(path)
         facts = {"name": f"{self.name}-{number}", "search": self.name, "trial": number}
@@ -114,9 +124,11 @@ class Search:
         if known is None:
             playable = self.playable(trial)
             known = evaluate(playable.model, to_device(self.recordings("test")), playable.sample_rate)
-            if self.study.complete and not is_driven(self.folder):  # else the trial may still go on
-                with suppress(SearchError), recording(self.folder / "study.db"):  # known to us at least
-                    self.study.record_test(trial, known)
+            if self.study.complete and not self._driven():  # else the trial may still go on
+                with suppress(sa.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError):
+                    self.study.record_test(
+                        trial, known
+                    )  # where it cannot be kept, it is known to us at least
         return known
 
     def export(
@@ -127,28 +139,33 @@ class Search:
         trial: int | None = None,
         sample_rate: int | None = None,
         overwrite: bool = False,
-    ) -> list[Path]:
+    ) -> list[Path | str]:
         """Write a trial's model as `kind`, or as all formats that can hold it; returns the files.
 
         The default trial is the best, or for one format the best of those that it can hold. A network with
         a tail becomes two files where the format has no place for the tail: it is the `ir`. `sample_rate`
         in Hz is the model's own, unless it is an impulse response.
         """
-        candidates = (
-            [trial] if trial is not None or kind not in FORMATS else [row.id for row in self._trained()]
-        )
-        pieces = self._pieces(kind, candidates or [None], sample_rate)
-        folder = Path(out) if out else self.storage.models(self.name)
+        chosen: Iterable[int] = [self.best().id if trial is None else trial]
+        if trial is None and kind in FORMATS:
+            chosen = (row.id for row in self._trained())
+        pieces = self._pieces(kind, chosen, sample_rate)
         stem = self.name if trial is None else f"{self.name}-{trial}"
-        paths = {k: folder / safe_name(f"{stem}{FORMATS[k].extension}") for k in pieces}
-        for path in paths.values():
-            if path.exists() and not overwrite:
-                raise OutputExistsError(path)
-        return [export(pieces[k], k, path, overwrite=overwrite) for k, path in paths.items()]
+        files = {k: safe_name(f"{stem}{FORMATS[k].extension}") for k in pieces}
+        folder = Folder.at(Path(out) if out else self.storage.models(self.name))
+        for file in files.values():
+            if not overwrite and file in folder.files():
+                raise OutputExistsError(folder.below(file).uri)
+        if folder.local is not None:
+            return [
+                export(pieces[k], k, folder.local / file, overwrite=overwrite) for k, file in files.items()
+            ]
+        with tempfile.TemporaryDirectory() as scrap:
+            for k, file in files.items():
+                folder.replace(file, export(pieces[k], k, Path(scrap) / file).read_bytes())
+        return [folder.below(file).uri for file in files.values()]
 
-    def _pieces(
-        self, kind: str, candidates: Sequence[int | None], sample_rate: int | None
-    ) -> dict[str, Playable]:
+    def _pieces(self, kind: str, candidates: Iterable[int], sample_rate: int | None) -> dict[str, Playable]:
         """What to write, by format, of the first candidate that fits; else the first one's refusal."""
         refusals: list[ExportError] = []
         for number in candidates:
@@ -169,39 +186,45 @@ class Search:
     def _trained(self) -> Iterator[TrialRow]:
         """Trials with a model, best first."""
         for row in self.trials():
-            if row.metrics and row.state not in WITHOUT_MODEL and self.checkpoint(row.id).exists():
+            if (
+                row.metrics
+                and row.state not in WITHOUT_MODEL
+                and self.checkpoints.has(self.study.identity(row.id))
+            ):
                 yield row
 
     def checkpoint(self, trial: int) -> Path:
         """Where a trial's weights are once it has reported; raises `SearchError` for one that is unknown."""
         self.study.config(trial)  # raises where there is no such trial
-        return self.folder / "checkpoints" / f"{self.study.identity(trial)}.safetensors"
+        return self.checkpoints.path(self.study.identity(trial))
 
     def pause(self) -> None:
         """Ask its driver to end after the running trials' next reports; `resume` goes on from there."""
-        if not is_driven(self.folder):
+        if not self._driven():
             raise SearchError(f"search '{self.name}' is not running")
-        ask(self.folder, "pause")
+        ask(self.study.engine, self.name, "pause")
 
     def stop(self) -> None:
         """End it as it is: running trials count as far as they came; only `extend` goes on from there."""
-        if is_driven(self.folder):
-            ask(self.folder, "stop")
+        if self._driven():
+            ask(self.study.engine, self.name, "stop")
             return
-        with driving(self.folder), recording(self.folder / "study.db"):
-            Driver(self.study, self.spec.data, self.folder, Progress()).close()
+        with held(self.study.engine, self.name) as lease:
+            record = Record(self.study, lease)
+            Driver(record, self.spec.data, self.storage.checkpoints(self.name), Progress()).close()
 
     def status(self) -> dict[str, Any]:
         """How far it is, in plain values."""
         rows = self.trials()
         with_model = [row for row in rows if row.metrics and row.state not in WITHOUT_MODEL]
         best = with_model[0] if with_model else None
-        holder = driver_of(self.folder) if self.state == "running" else {}
+        holder = holder_of(self.study.engine, self.name)
+        driven = holder is not None and holder.drives
         return {
             "search": self.name,
             "state": self.state,
-            "host": holder.get("host"),
-            "process": holder.get("pid"),
+            "host": holder.host if holder and driven else None,
+            "process": holder.pid if holder and driven else None,
             "trials_wanted": self.study.trials_wanted,
             "trials": dict(Counter(row.state for row in rows)),
             "compute_seconds": sum(row.compute_seconds for row in rows),
@@ -211,8 +234,7 @@ class Search:
 
     def log(self) -> str:
         """What happened so far, a line each: trials that began and ended, and what a person should know."""
-        path = self.folder / LOG
-        return path.read_text() if path.exists() else ""
+        return "".join(f"{at:%Y-%m-%d %H:%M:%S}  {text}\n" for at, text in self.study.log())
 
 
 def open_search(name: str, storage: Path | str | None = None) -> Search:
@@ -228,13 +250,15 @@ def launch(
     address: str | None = None,
     engine: Literal["ray", "local"] = "ray",
     overrides: Sequence[str] = (),
+    take_over: bool = False,
     progress: Progress | None = None,
 ) -> Search:
     """Run a search to its end, or resume it where it was; returns the search.
 
     `spec` is a `SearchSpec` or the path of its YAML file. A search of the same name goes on if nothing
     but its budget or resources changed; else a `SearchError` says so. A complete one is left as it is,
-    unless they did. An interrupt (Ctrl-C) leaves a search that `launch` resumes.
+    unless they did. An interrupt (Ctrl-C) leaves a search that `launch` resumes. `take_over` ends the hold of
+    a driver on another machine that is not heard of any more.
     """
     progress = progress or Progress()
     if not isinstance(spec, SearchSpec):
@@ -245,19 +269,23 @@ def launch(
     store = SampleStore.open(store_uri)
     for split in SPLITS:  # a corrupt store is refused before there is a search
         cached_split(store, split)
-    folder = where.search(spec.name)
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    with driving(folder), recording(folder / "study.db"), _log(folder) as log:
-        study = _open_or_create(folder, spec, store)
+    study = _open_or_create(where, spec, store)
+    with held(study.engine, spec.name, take_over=take_over) as lease:
         if study.complete and study.spec == spec:
             progress.note(f"search '{spec.name}' is complete; a larger budget extends it")
         else:
-            study.update_spec(spec)
-            study.complete = False
-            driver = Driver(study, store_uri, folder, Several(progress, Lines(spec, log)))
-            with listening(folder, driver.progress):
+            record = Record(study, lease)
+            record.update_spec(spec)
+            record.set_complete(False)
+            told = Several(progress, Lines(spec, record.note))
+            with gentle_interrupts(told) as interrupted:
+
+                def asked() -> Request | None:
+                    return "pause" if interrupted() else lease.request()
+
+                driver = Driver(record, store_uri, where.checkpoints(spec.name), told, asked)
                 _run(driver, engine, address)
-                if asked(folder) != "pause":
+                if asked() != "pause":
                     driver.close()
     return Search(spec.name, where)
 
@@ -269,6 +297,7 @@ def resume(
     address: str | None = None,
     engine: Literal["ray", "local"] = "ray",
     overrides: Sequence[str] = (),
+    take_over: bool = False,
     progress: Progress | None = None,
 ) -> Search:
     """Launch a search again by its name, as it was asked for but for the `overrides`; see `launch`."""
@@ -276,13 +305,9 @@ def resume(
     for override in overrides:
         apply_override(values, override)
     spec = SearchSpec.from_dict(values)
-    return launch(spec, storage=storage, address=address, engine=engine, progress=progress)
-
-
-@contextmanager
-def _log(folder: Path) -> Iterator[Console]:
-    with (folder / LOG).open("a", encoding="utf-8") as file:
-        yield Console(file=file, width=1000)
+    return launch(
+        spec, storage=storage, address=address, engine=engine, take_over=take_over, progress=progress
+    )
 
 
 def _run(driver: Driver, engine: str, address: str | None) -> None:
@@ -296,17 +321,49 @@ def _run(driver: Driver, engine: str, address: str | None) -> None:
         ray_tune.run(driver, address)
 
 
-def _open_or_create(folder: Path, spec: SearchSpec, store: SampleStore) -> Study:
+def _open_or_create(where: Storage, spec: SearchSpec, store: SampleStore) -> Study:
     """The study of that name where it is the same search, a new one where there is none."""
-    database = folder / "study.db"
-    if not database.exists():
-        manifest = store.manifest
-        first = first_models(manifest, spec)
-        return Study.create(database, spec, store.digest, manifest.sample_rate, first)
+    database = where.database(spec.name)
+    if not where.has(spec.name):
+        where.search(spec.name).mkdir(parents=True, exist_ok=True)
+        start = Start.of(spec, first_models(store.manifest, spec))
+        warm_start(start, spec, store, where)
+        return Study.create(database, spec, store.digest, store.manifest.sample_rate, start)
     study = Study.open(database, spec.name)
     if not study.spec.same_search(spec) or study.store_digest != store.digest:
         raise SearchError(
-            f"a search '{spec.name}' with other settings or other data exists in {folder}; "
+            f"a search '{spec.name}' with other settings or other data exists in {where}; "
             "launch this one under another --name"
         )
     return study
+
+
+def warm_start(start: Start, spec: SearchSpec, store: SampleStore, where: Storage) -> None:
+    """Add what earlier searches found to what this one begins with; raises `SearchError`.
+
+    Their values count as shares of what the dry signal has on each one's data. The best model of each is
+    tried again, on this data.
+    """
+    own = dry_metrics(store, "validation")[spec.objective]
+    space = spec.space()
+    for name in spec.warm_start:
+        earlier = Search(name, where)
+        if earlier.sample_rate != store.manifest.sample_rate:
+            raise SearchError(
+                f"warm_start: '{name}' was at {earlier.sample_rate} Hz, this data has "
+                f"{store.manifest.sample_rate} Hz; leave it out"
+            )
+        theirs = dry_metrics(earlier.store(), "validation")[spec.objective]
+        fitting = []
+        for row in earlier.study.board():
+            config = TrialConfig.from_dict(row.config)
+            drawn = space.values_of(config.model, config.training)
+            if row.metrics and row.state not in WITHOUT_MODEL and drawn is not None:
+                fitting.append({key: value for key, (value, _) in drawn.items()})
+                share = row.metrics[spec.objective] / theirs
+                values = [share * own]
+                if spec.sampler == "nsga2":
+                    values.append(1.0 / max(row.realtime_factor or 0.0, 1e-6))
+                start.known.append((config.as_dict(), values))
+        if fitting:
+            start.draws.insert(0, fitting[0])

@@ -159,6 +159,37 @@ class SearchSpace:
             values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in recipe.items()}
             yield values
 
+    def values_of(
+        self, model: ModelSpec, training: TrainingSpec
+    ) -> dict[str, tuple[Value, "Dimension"]] | None:
+        """The values, with their dimensions, by which `draw` gives this model; None where it cannot."""
+        if model.kind not in self.families:
+            return None
+        settings, output = model.as_dict(), model.output.as_dict()
+        asked: dict[str, tuple[Value, Dimension]] = {}
+
+        def suggest(name: str, dimension: Dimension) -> Value:
+            part, _, key = name.rpartition(".")
+            if name == "family":
+                value = model.kind
+            elif key == "output" or name == "output":
+                value = output["kind"]
+            elif part == output["kind"]:
+                value = output[key]
+            else:
+                value = settings[key] if key in settings else training.as_dict()[key]
+            if not dimension.has(value):
+                raise LookupError(name)
+            asked[name] = value, dimension
+            return value
+
+        try:
+            drawn, recipe = self.draw(suggest)
+        except (LookupError, SpecError):
+            return None
+        same_recipe = FAMILIES[model.kind].fitted or recipe == training
+        return asked if drawn == model and same_recipe else None
+
     def _outputs_of(self, family: str) -> tuple[str | None, tuple[str, ...]]:
         """What the choice of an output is called, if there is one, and the kinds to choose from."""
         possible = self.limits[family].get("output", FAMILIES[family].outputs)

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -33,7 +32,7 @@ console = Console(
 )
 
 Root = Annotated[
-    Path | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")
+    str | None, typer.Option("--storage", metavar="ROOT", help="Root of stores, searches, models.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 Address = Annotated[
     str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT (default: this machine).")
 ]
+TakeOver = Annotated[
+    bool, typer.Option("--take-over", help="Go on though a driver elsewhere, silent by now, holds it.")
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key: budget.trials=8.")
 ]
@@ -32,6 +36,7 @@ def launch_command(
     name: Annotated[str | None, typer.Option(help="Another name than the file's.")] = None,
     address: Address = None,
     settings: Settings = None,
+    take_over: TakeOver = False,
     storage: Root = None,
 ) -> None:
     """Run a search, or resume it where it was stopped; Ctrl-C leaves it to be resumed.
@@ -43,12 +48,21 @@ def launch_command(
     from search.searches import launch
 
     spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={json.dumps(name)}"] if name else [])])
-    _run(spec, lambda progress: launch(spec, storage=storage, address=address, progress=progress))
+    _run(
+        spec,
+        lambda progress: launch(
+            spec, storage=storage, address=address, take_over=take_over, progress=progress
+        ),
+    )
 
 
 @app.command("resume")
 def resume_command(
-    name: Name, address: Address = None, settings: Settings = None, storage: Root = None
+    name: Name,
+    address: Address = None,
+    settings: Settings = None,
+    take_over: TakeOver = False,
+    storage: Root = None,
 ) -> None:
     """Go on with a search that was paused, interrupted or killed, by its name.
 
@@ -61,7 +75,12 @@ def resume_command(
     _run(
         spec,
         lambda progress: resume(
-            name, storage=storage, address=address, overrides=overrides, progress=progress
+            name,
+            storage=storage,
+            address=address,
+            overrides=overrides,
+            take_over=take_over,
+            progress=progress,
         ),
     )
 
@@ -171,7 +190,7 @@ def _progress(spec: "SearchSpec") -> "Iterator[Progress]":
         with Live(console=console, auto_refresh=False, transient=True) as live:
             yield Screen(spec, live)
     else:
-        yield Lines(spec, console)
+        yield Lines(spec, lambda text: console.print(f"{datetime.now():%Y-%m-%d %H:%M:%S}  {text}"))
 
 
 def _print_verdict(search: "Search") -> None:

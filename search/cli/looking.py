@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.live import Live
 from rich.table import Table
 
-from search.cli.common import AsJson, Name, Overwrite, Root, app, console, print_json
+from search.cli.common import EXIT_USER_ERROR, AsJson, Name, Overwrite, Root, app, console, print_json
 
 if TYPE_CHECKING:
     from search.searches import Search
@@ -124,6 +124,24 @@ def listening_command(
         print(to_csv(results), end="")
     else:
         console.print(results_table(results))
+
+
+@app.command("check")
+def check_command(name: Name, storage: Root = None) -> None:
+    """Prove a search whole: states, reports, checkpoints, and the best model's metrics measured again.
+
+    Example: `fxsearch check quickstart`
+    """
+    from search.checking import problems
+    from search.searches import open_search
+
+    search = open_search(name, storage)
+    found = problems(search)
+    for problem in found:
+        console.print(problem, soft_wrap=True)
+    if found:
+        raise typer.Exit(EXIT_USER_ERROR)
+    console.print(f"'{name}' is whole: {len(search.trials())} trials, {search.state}")
 
 
 @app.command("doctor")

@@ -43,7 +43,8 @@ def export_command(
     for path in paths:
         console.print(str(path), soft_wrap=True)
     if kind != "all" and len(paths) > 1:
-        console.print(f"the model ends in a tail; play {paths[0].name}, then {paths[1].name}", soft_wrap=True)
+        first, second = (Path(path).name for path in paths[:2])
+        console.print(f"the model ends in a tail; play {first}, then {second}", soft_wrap=True)
 
 
 @app.command("formats")

@@ -6,27 +6,33 @@ driving process dies is resumed by a new Tuner over the same study.
 """
 
 import tempfile
+import time
 from typing import Any
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from fxcore.errors import SearchError
+from fxcore.errors import NotKeptError, SearchError, TooLargeError
 from search.config import Resources, TrialTask
 from search.driver import Driver
+from search.engine.local import first_line
 from search.engine.ray_session import connected
 from search.trial import TRIAL_ERRORS, TrialRun
 
 MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
+LOOK_SECONDS = 1.0  # between looks for trials that hang
+OUT_OF_MEMORY = "OutOfMemory", "out of memory", "low on memory"  # why Ray ends a process
 
 SETTINGS = {  # read when Tune runs
     "RAY_AIR_NEW_OUTPUT": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt is ours to handle
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # of a state that nobody reads
+    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # a trial is drawn when there is room for it
     "TUNE_RESULT_BUFFER_LENGTH": "1",  # every report is decided on before the next is made
 }
 
@@ -35,7 +41,7 @@ def run(driver: Driver, address: str | None = None) -> None:
     """Run the driver's trials on a local Ray started for this, or on the cluster at `address`."""
     resources = driver.study.spec.resources
     with connected(address, SETTINGS), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
-        _check_resources(resources)
+        driver.progress.slots(_slots(resources))
         trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
         scheduler = DriverScheduler(driver, numbers)
@@ -53,7 +59,7 @@ def run(driver: Driver, address: str | None = None) -> None:
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                callbacks=[Retries(driver, numbers)],
+                callbacks=[Guard(driver, numbers)],
             ),
         )
         try:
@@ -79,9 +85,14 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
             if self._trial is None:
                 self._trial = TrialRun(self._task)
             report = next(self._trial)
+        except NotKeptError as error:
+            return {"not_kept": str(error)}
+        except TooLargeError as error:
+            return {"too_large": str(error)}
         except TRIAL_ERRORS as error:
-            return {"failure": str(error).splitlines()[0]}
-        return {"report": report, "cost": self._trial.cost}  # tuples: Tune would flatten dicts
+            return {"failure": first_line(error)}
+        # tuples: Tune would flatten dicts
+        return {"report": report, "cost": self._trial.cost, "remark": self._trial.remark}
 
 
 class NotSaved:
@@ -109,7 +120,11 @@ class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         if error:
-            self._driver.fail(self._numbers[trial_id], f"its process failed {MAX_FAILURES + 1} times")
+            number = self._numbers[trial_id]
+            limit = self._driver.study.spec.budget.silent_minutes
+            overdue = self._driver.is_overdue(number)
+            reason = f"it was silent for {limit:g} min" if overdue else "its process failed too often"
+            self._driver.fail(number, reason)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the record."""
@@ -121,6 +136,7 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
         super().__init__()
         self._driver, self._numbers = driver, numbers
+        self._remarks: dict[int, str | None] = {}
         self.error: Exception | None = None  # what the driver raised; Tune makes a `TuneError` of it
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -132,29 +148,63 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
         return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def _tell(self, number: int, result: dict[str, Any]) -> bool:
-        if "failure" in result:
+        if "not_kept" in result:
+            self._driver.set_aside(number, result["not_kept"])
+        elif "too_large" in result:
+            self._driver.fail(number, result["too_large"], "infeasible")
+        elif "failure" in result:
             self._driver.fail(number, result["failure"])
-            return False
-        self._driver.record_cost(number, result["cost"])
-        return self._driver.report(number, result["report"])
+        else:
+            self._driver.record_cost(number, result["cost"])
+            if (remark := result["remark"]) != self._remarks.get(number):
+                self._remarks[number] = remark
+                self._driver.remark(number, remark)
+            return self._driver.report(number, result["report"])
+        return False
 
 
-class Retries(NotSaved, tune.Callback):  # type: ignore[misc]
-    """Tune's trials whose process died, passed on to the driver."""
+class Guard(NotSaved, tune.Callback):  # type: ignore[misc]
+    """Ends the processes of trials that hang, and tells the driver of those that died."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
         self._driver, self._numbers = driver, numbers
+        self._next_look = 0.0
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self._driver.heard(self._numbers[trial.trial_id])
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        for trial in trials:
+            actor = trial.temporary_state.ray_actor
+            if actor and trial.status == "RUNNING" and self._driver.is_overdue(self._numbers[trial.trial_id]):
+                trial.max_failures = 0  # it would hang again
+                ray.kill(actor)
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self._driver.retried(self._numbers[trial.trial_id])
+        number = self._numbers[trial.trial_id]
+        if self._ran_out_of_memory(trial):
+            task = TrialTask.from_dict(trial.config["task"])
+            trial.config["task"] = {**task.as_dict(), "halvings": task.halvings + 1}
+        self._driver.retried(number)
+
+    def _ran_out_of_memory(self, trial: Any) -> bool:
+        """Whether Ray ended its process for want of memory: it would do so again."""
+        error = trial.get_pickled_error()
+        return isinstance(error, RayError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
-def _check_resources(resources: Resources) -> None:
-    """Raise where no trial could ever start, instead of waiting for ever."""
-    there = ray.cluster_resources()
+def _slots(resources: Resources) -> int:
+    """How many trials run at once; raises where none could ever start, instead of waiting for ever."""
+    there, slots = ray.cluster_resources(), []
     for kind, wanted in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
         if wanted > there.get(kind, 0):
             raise SearchError(
                 f"a trial wants {wanted:g} {kind}s, the cluster has {there.get(kind, 0):g}; "
                 f"set resources.{kind.lower()}s_per_trial lower"
             )
+        if wanted:
+            slots.append(int(there[kind] / wanted))
+    return min(slots)

@@ -100,7 +100,7 @@ def cluster_of(request: Request) -> str | None:
 
 def name_of(name: Name, storage: Annotated[Storage, Depends(storage_of)]) -> str:
     """The name of a search that is there; raises `UnknownError`."""
-    if not (storage.search(name) / "study.db").exists():
+    if not storage.has(name):
         raise UnknownError(f"no search '{name}'{did_you_mean(name, storage.searches())}")
     return name
 
@@ -205,7 +205,7 @@ def export_model(search: Found, trial: Number, kind: str) -> Response:
         raise UnknownError(f"unknown format '{kind}'{did_you_mean(kind, FORMATS)}")
     with tempfile.TemporaryDirectory() as folder:
         (path,) = search.export(kind, folder, trial=trial)
-        return _download(path.read_bytes(), "application/octet-stream", path.name)
+        return _download(Path(path).read_bytes(), "application/octet-stream", Path(path).name)
 
 
 @router.get("/searches/{name}/report.html", response_class=Response)

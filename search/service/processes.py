@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fxcore.errors import FxError, SearchError
-from search.lock import is_driven
+from search.lease import is_driven
 from search.storage import Storage
 
 OUTPUT = "service.log"  # what a search's process prints, in the search's folder
@@ -42,10 +42,10 @@ def run_search(storage: Storage, name: str, arguments: list[str], address: str |
         if process.poll() is not None:
             if process.returncode != 0:
                 said = (folder / OUTPUT).read_bytes()[start:].decode(errors="replace").strip()
-                _remove_if_new(folder)
+                _remove_if_new(storage, name)
                 raise SearchError(_last_line(said))
             return
-        if is_driven(folder) and (folder / "study.db").exists():
+        if storage.has(name) and is_driven(storage.database(name), name):
             return
         time.sleep(POLL_SECONDS)
 
@@ -83,9 +83,10 @@ def import_pair(dry: Path, wet: Path, store: Path, most_seconds: float) -> dict[
     return report
 
 
-def _remove_if_new(folder: Path) -> None:
+def _remove_if_new(storage: Storage, name: str) -> None:
     """A search that never began leaves nothing but its log."""
-    if not (folder / "study.db").exists():
+    folder = storage.search(name)
+    if not storage.has(name):
         for path in [*folder.glob("*.*"), folder / "checkpoints"]:
             if path.is_dir():
                 path.rmdir()

@@ -11,7 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from search.lock import is_driven
+from search.attributes import latest_changes
+from search.database import light_engine
+from search.lease import is_driven
 from search.searches import Search
 from search.storage import Storage
 
@@ -25,18 +27,21 @@ T = TypeVar("T")
 class Revision(NamedTuple):
     """Differs whenever a search's record or its state does."""
 
-    files: tuple[tuple[int, int], ...]
+    marks: tuple[tuple[int, int], ...]
     driven: bool
 
 
-def revision(folder: Path) -> Revision:
-    """Of the search in `folder`, now."""
-    files = []
-    for name in ("study.db", "study.db-wal", "listening.jsonl"):
+def revision(storage: Storage, name: str) -> Revision:
+    """Of the search `name`, now."""
+    url, folder = storage.database(name), storage.search(name)
+    marks = []
+    for file in ("study.db", "study.db-wal", "listening.jsonl"):
         with suppress(FileNotFoundError):
-            status = (folder / name).stat()
-            files.append((status.st_mtime_ns, status.st_size))
-    return Revision(tuple(files), is_driven(folder))
+            status = (folder / file).stat()
+            marks.append((status.st_mtime_ns, status.st_size))
+    if storage.shared is not None:
+        marks.append(latest_changes(light_engine(url), name))
+    return Revision(tuple(marks), is_driven(url, name))
 
 
 class Made(Generic[T]):
@@ -51,7 +56,7 @@ class Made(Generic[T]):
         """Of the search `name`; raises `SearchError` where there is none."""
         folder = storage.search(name)
         with self._locks[folder]:
-            now = revision(folder)
+            now = revision(storage, name)
             known, found = self._found.get(folder, (None, None))
             if known != now or found is None:
                 found = self.make(Search(name, storage))
@@ -86,12 +91,11 @@ class Watch:
                 self._lookers.pop(name).cancel()
 
     async def _look(self, name: str) -> None:
-        folder = self.storage.search(name)
-        known = await asyncio.to_thread(revision, folder)
+        known = await asyncio.to_thread(revision, self.storage, name)
         while True:
             viewers = len(self._viewers.get(name, ()))
             await asyncio.sleep(max(LOOK_SECONDS, VIEWER_SECONDS * viewers))
-            found = await asyncio.to_thread(revision, folder)
+            found = await asyncio.to_thread(revision, self.storage, name)
             if found != known:
                 known = found
                 for event in self._viewers.get(name, ()):

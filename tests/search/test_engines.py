@@ -13,7 +13,7 @@ from fxcore.metrics import METRICS
 from fxcore.training import Report
 from search import Search, SearchSpec, launch, open_search
 from search.config import TrialConfig
-from search.lock import driving
+from search.lease import held
 from search.progress import Progress
 
 TRIAL_NAMES = ("ray::TrialActor", "ray::ResourceTrainable")  # waiting for work, and at work
@@ -163,7 +163,7 @@ def test_another_search_of_the_same_name_is_refused(again, change):
 
 
 def test_a_search_that_is_driven_is_refused_and_says_by_whom(again):
-    with driving(again.folder):
+    with held(again.study.engine, again.name):
         assert again.state == "running"
         with pytest.raises(SearchError, match=f"already driven by process {os.getpid()}"):
             launch(again.spec, storage=again.storage.root, engine="local")
@@ -199,7 +199,7 @@ def test_a_trial_that_diverges_is_told_apart_and_its_metrics_are_finite(tiny_sea
     )
     search = launch(spec, storage=tmp_path, engine="local")
     (row,) = search.trials()
-    assert (row.state, row.reason) == ("diverged", "the loss was no number at step 2")
+    assert (row.state, row.reason) == ("diverged", "the loss exploded at step 2")
     assert all(0.0 <= value < float("inf") for value in row.metrics.values())
     with pytest.raises(SearchError, match="no trained model; trial 0 diverged: the loss"):
         search.best()
@@ -213,7 +213,8 @@ def test_a_trial_whose_output_is_constant_is_told_apart_and_ranks_last(tiny_sear
     lstm, conv = search.trials()
     assert (lstm.family, lstm.state) == ("lstm", "complete")
     assert (conv.family, conv.state) == ("conv", "collapsed")
-    assert conv.reason == "its output was constant at all 9 reports"
+    assert conv.reason == "its output was constant up to step 3"
+    assert len(search.study.reports(conv.id)) == 3  # its slot is free then
     assert conv.metrics["esr"] < METRICS["esr"].worst  # it is told as it is
     assert search.best().id == lstm.id
     alone = launch(

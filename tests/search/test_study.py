@@ -6,7 +6,8 @@ from fxcore.errors import SearchError
 from fxcore.models import FAMILIES
 from fxcore.training import Cost, Report
 from search.config import SearchSpec
-from search.study import Study
+from search.record import Record
+from search.study import Start, Study
 
 SPEC = {
     "name": "amp",
@@ -17,8 +18,9 @@ SPEC = {
 }
 
 
-def new_study(tmp_path, **changes) -> Study:
-    return Study.create(tmp_path / "study.db", SearchSpec.from_dict({**SPEC, **changes}), "digest", 44_100)
+def new_record(tmp_path, **changes) -> Record:
+    spec = SearchSpec.from_dict({**SPEC, **changes})
+    return Record(Study.create(tmp_path / "study.db", spec, "digest", 44_100))
 
 
 def report(index: int, value: float, best: float | None = None) -> Report:
@@ -28,59 +30,59 @@ def report(index: int, value: float, best: float | None = None) -> Report:
 
 
 def test_families_defaults_are_tried_first(tmp_path):
-    study = new_study(tmp_path)
-    assert [study.ask()[1].model.kind for _ in range(2)] == ["conv", "lstm"]
+    record = new_record(tmp_path)
+    assert [record.ask()[1].model.kind for _ in range(2)] == ["conv", "lstm"]
 
 
 def test_no_configuration_is_drawn_twice(tmp_path):
-    study = new_study(tmp_path, families={"conv": {"layers": [1, 6]}})
-    identities = {study.ask()[1].identity("digest") for _ in range(6)}
+    record = new_record(tmp_path, families={"conv": {"layers": [1, 6]}})
+    identities = {record.ask()[1].identity("digest") for _ in range(6)}
     assert len(identities) == 6
     with pytest.raises(SearchError, match="no new configuration"):
-        study.ask()
-    assert len(study.board()) == 6  # what was drawn in vain is on no board
+        record.ask()
+    assert len(record.study.board()) == 6  # what was drawn in vain is on no board
 
 
 def test_same_seed_draws_the_same_trials(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    drawn = [[s.ask()[1] for _ in range(5)] for s in (new_study(tmp_path / "a"), new_study(tmp_path / "b"))]
+    drawn = [[s.ask()[1] for _ in range(5)] for s in (new_record(tmp_path / "a"), new_record(tmp_path / "b"))]
     assert drawn[0] == drawn[1]
 
 
 def test_a_reopened_study_draws_what_an_uninterrupted_one_would(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    whole = new_study(tmp_path / "a")
+    whole = new_record(tmp_path / "a")
     expected = [whole.ask() for _ in range(6)]
-    first = new_study(tmp_path / "b")
+    first = new_record(tmp_path / "b")
     drawn = [first.ask() for _ in range(3)]
-    second = Study.open(tmp_path / "b" / "study.db", "amp")
+    second = Record(Study.open(tmp_path / "b" / "study.db", "amp"))
     assert drawn + [second.ask() for _ in range(3)] == expected
 
 
 def test_board_is_best_first_with_the_metrics_of_the_best_report(tmp_path):
-    study = new_study(tmp_path)
+    record = new_record(tmp_path)
     for values in ((3.0, 2.0), (1.0, 4.0)):
-        number, _ = study.ask()
-        study.record_cost(number, Cost(100, 5, 2.0))
-        study.record(number, report(1, values[0]))
-        study.record(number, report(2, values[1], best=min(values)))
-        study.finish(number, "complete")
-    rows = study.board()
+        number, _ = record.ask()
+        record.record_cost(number, Cost(100, 5, 2.0))
+        record.record(number, report(1, values[0]))
+        record.record(number, report(2, values[1], best=min(values)))
+        record.finish(number, "complete")
+    rows = record.study.board()
     assert [row.metrics["mr_stft"] for row in rows] == [1.0, 2.0]
     assert [row.id for row in rows] == [1, 0]
     assert rows[0].parameters == 100
-    assert [r.metrics["mr_stft"] for r in study.reports(1)] == [1.0, 4.0]
+    assert [r.metrics["mr_stft"] for r in record.study.reports(1)] == [1.0, 4.0]
 
 
 def test_a_collapsed_trial_stands_after_the_worst_of_those_that_sound(tmp_path):
-    study = new_study(tmp_path)
+    record = new_record(tmp_path)
     for value, collapsed in ((1.0, True), (50.0, False)):
-        number, _ = study.ask()
-        study.record(number, report(1, value)._replace(collapsed=collapsed))
-        study.finish(number, "collapsed" if collapsed else "complete")
-    assert [(row.state, row.metrics["mr_stft"]) for row in study.board()] == [
+        number, _ = record.ask()
+        record.record(number, report(1, value)._replace(collapsed=collapsed))
+        record.finish(number, "collapsed" if collapsed else "complete")
+    assert [(row.state, row.metrics["mr_stft"]) for row in record.study.board()] == [
         ("complete", 50.0),
         ("collapsed", 1.0),
     ]
@@ -88,14 +90,14 @@ def test_a_collapsed_trial_stands_after_the_worst_of_those_that_sound(tmp_path):
 
 def test_reports_and_identities_of_an_older_version_are_read(tmp_path):
     """It knew fewer metrics, fewer settings and no collapse."""
-    study = new_study(tmp_path)
-    number, config = study.ask()
-    study.record(number, report(1, 2.0))
-    trial = study._trial(number)
-    trial.set_user_attr("identity", "as it was then")
+    record = new_record(tmp_path)
+    number, config = record.ask()
+    record.record(number, report(1, 2.0))
+    storage, trial_id = record.study.storage, record._ids[number]
+    storage.set_trial_user_attr(trial_id, "identity", "as it was then")
     old = {key: value for key, value in report(1, 2.0)._asdict().items() if key != "collapsed"}
-    trial.set_user_attr("reports", [old])
-    trial.set_user_attr("config", {**config.as_dict(), "training": {"batch": 4}})
+    storage.set_trial_user_attr(trial_id, "reports", [old])
+    storage.set_trial_user_attr(trial_id, "config", {**config.as_dict(), "training": {"batch": 4}})
     again = Study.open(tmp_path / "study.db", "amp")
     assert again.reports(number) == [report(1, 2.0)]
     assert again.board()[0].metrics == report(1, 2.0).best
@@ -104,46 +106,47 @@ def test_reports_and_identities_of_an_older_version_are_read(tmp_path):
 
 
 def test_a_report_that_is_there_is_not_recorded_twice(tmp_path):
-    study = new_study(tmp_path)
-    number, _ = study.ask()
-    assert study.record(number, report(1, 2.0))
-    assert not study.record(number, report(1, 2.0))
-    assert len(study.reports(number)) == 1
+    record = new_record(tmp_path)
+    number, _ = record.ask()
+    assert record.record(number, report(1, 2.0))
+    assert not record.record(number, report(1, 2.0))
+    assert len(record.study.reports(number)) == 1
 
 
 def test_trials_left_running_are_handed_out_again(tmp_path):
-    study = new_study(tmp_path)
-    ended, _ = study.ask()
-    study.record(ended, report(1, 2.0))
-    study.finish(ended, "pruned", "behind")
-    left, config = study.ask()
-    assert Study.open(tmp_path / "study.db", "amp").unfinished() == [(left, config)]
+    record = new_record(tmp_path)
+    ended, _ = record.ask()
+    record.record(ended, report(1, 2.0))
+    record.finish(ended, "pruned", "behind")
+    left, config = record.ask()
+    assert Record(Study.open(tmp_path / "study.db", "amp")).unfinished() == [(left, config)]
 
 
 def test_every_final_state_is_kept_with_its_reason(tmp_path):
-    study = new_study(tmp_path)
-    for state in ("complete", "pruned", "diverged", "collapsed", "failed"):
-        number, _ = study.ask()
-        study.record(number, report(1, 2.0))
-        study.finish(number, state, f"because {state}")
-    assert {row.state: row.reason for row in study.board()} == {
-        state: f"because {state}" for state in ("complete", "pruned", "diverged", "collapsed", "failed")
+    record = new_record(tmp_path)
+    for state in ("complete", "pruned", "diverged", "collapsed", "failed", "infeasible"):
+        number, _ = record.ask()
+        record.record(number, report(1, 2.0))
+        record.finish(number, state, f"because {state}")
+    assert {row.state: row.reason for row in record.study.board()} == {
+        state: f"because {state}"
+        for state in ("complete", "pruned", "diverged", "collapsed", "failed", "infeasible")
     }
 
 
 def test_a_trial_that_does_not_exist_is_told_with_those_that_do(tmp_path):
-    study = new_study(tmp_path)
-    study.ask()
+    record = new_record(tmp_path)
+    record.ask()
     with pytest.raises(SearchError, match="has no trial 7; its best are 0"):
-        study.config(7)
+        record.study.config(7)
 
 
 def test_test_metrics_are_kept_beside_a_finished_trial(tmp_path):
-    study = new_study(tmp_path)
-    number, _ = study.ask()
-    study.finish(number, "failed")
-    assert study.test_metrics(number) is None
-    study.record_test(number, {"esr": 0.5})
+    record = new_record(tmp_path)
+    number, _ = record.ask()
+    record.finish(number, "failed")
+    assert record.study.test_metrics(number) is None
+    record.study.record_test(number, {"esr": 0.5})
     assert Study.open(tmp_path / "study.db", "amp").test_metrics(number) == {"esr": 0.5}
 
 
@@ -152,8 +155,10 @@ def test_given_models_are_tried_first_and_beyond_the_budget(tmp_path):
         FAMILIES.parse({"kind": "lstm", "hidden": 999}),
         FAMILIES.parse("hammerstein"),
     ]  # outside the space
-    study = Study.create(tmp_path / "study.db", SearchSpec.from_dict(SPEC), "digest", 44_100, given)
-    drawn = [study.ask()[1].model for _ in range(4)]
+    spec = SearchSpec.from_dict(SPEC)
+    study = Study.create(tmp_path / "study.db", spec, "digest", 44_100, Start.of(spec, given))
+    record = Record(study)
+    drawn = [record.ask()[1].model for _ in range(4)]
     assert drawn[:2] == given
     assert [model.kind for model in drawn[2:]] == ["conv", "lstm"]
     assert study.trials_wanted == SPEC["budget"]["trials"] + 2
@@ -161,10 +166,12 @@ def test_given_models_are_tried_first_and_beyond_the_budget(tmp_path):
 
 
 def test_a_family_without_a_choice_of_outputs_is_drawn_beside_one_that_has(tmp_path):
-    study = new_study(
+    record = new_record(
         tmp_path,
         families={"fir": {"taps": [8, 64]}, "conv": {"layers": [1, 9]}},
         output={"kind": ["mixture"]},
     )
-    outputs = {(config.model.kind, config.model.output.kind) for config in (study.ask()[1] for _ in range(8))}
+    outputs = {
+        (config.model.kind, config.model.output.kind) for config in (record.ask()[1] for _ in range(8))
+    }
     assert outputs == {("fir", "regression"), ("conv", "mixture")}

@@ -1,0 +1,272 @@
+"""Writing to the record of a search: what the process that drives it does, and nobody else.
+
+Every change is one that may be made twice without harm, so that it is tried again where the database is
+locked or away; and none is made by a process whose search another has taken over.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+import optuna
+import sqlalchemy as sa
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import TrialState as OptunaState
+
+from fxcore.errors import SearchError, SpecError
+from fxcore.models import FAMILIES, ModelSpec, TrainingSpec
+from fxcore.training import Cost, Report
+from search.config import SearchSpec, TrialConfig
+from search.database import LOG, write
+from search.lease import Lease
+from search.limits import refusal
+from search.sampler import Drawn, Sampler
+from search.study import NOT_RUN, State, Study
+
+T = TypeVar("T")
+
+MAX_REDRAWS = 100  # of configurations that were tried before or cannot be built
+ENDS = {"pruned": OptunaState.PRUNED, "failed": OptunaState.FAIL, "infeasible": OptunaState.FAIL}
+
+
+class Record:
+    """A study, open for writing by one process."""
+
+    def __init__(self, study: Study, lease: Lease | None = None) -> None:
+        """`lease` is the right to write; None where nobody else can know of the study yet."""
+        self.study, self._lease = study, lease
+        self.waiting: Callable[[str], None] | None = None  # told where the database does not answer
+        self._reports: dict[int, list[dict[str, Any]]] = {}  # of trials that run
+        self._costs: dict[int, Cost] = {}
+        self._ids: dict[int, int] = {}  # of the trials that run: number -> Optuna's own
+        self._identities: set[str] = set()
+        self._starts = 0  # of those in the study's start, how many were tried
+        self._count = 0
+        self._configs: dict[int, TrialConfig] = {}  # of the trials that run
+        self._remarked: set[int] = set()  # trials with a reason already
+        self.sampler = Sampler(self.spec.sampler, self.spec.space(), self.spec.seed)
+        for values, known in study.start.known:
+            self.sampler.learn(FAMILIES.parse(values["model"]), _training(values), known)
+        for trial in study.drawn():
+            self._take_over(trial)
+
+    @property
+    def spec(self) -> SearchSpec:
+        """What was asked for."""
+        return self.study.spec
+
+    def update_spec(self, spec: SearchSpec) -> None:
+        """Take over a larger (or smaller) budget."""
+        self._set("spec", spec.as_dict())
+        self.study.spec = spec
+
+    def set_complete(self, complete: bool) -> None:
+        """Say whether the search has ended by itself."""
+        self._set("complete", complete)
+
+    def unfinished(self) -> list[tuple[int, TrialConfig]]:
+        """Trials that have not ended: at first those that were left running, to be handed out again."""
+        return sorted(self._configs.items())
+
+    def ask(self) -> tuple[int, TrialConfig]:
+        """Begin a new trial: its number and configuration, different from all before it.
+
+        Raises `SearchError` where nothing new is left, saying why.
+        """
+        start, problem = self.study.start, ""
+        while (place := self._starts) < len(start.given) + len(start.draws):
+            self._starts += 1
+            with suppress(SpecError):  # what cannot be had is left out
+                if place < len(start.given):
+                    model = FAMILIES.parse(start.given[place])
+                    return self._begin(model, model.training, None)
+                return self._draw(0, start.draws[place - len(start.given)])
+        for attempt in range(MAX_REDRAWS):
+            try:
+                return self._draw(attempt)
+            except SpecError as error:
+                problem = str(error)
+        raise SearchError(f"no new configuration in {MAX_REDRAWS} draws ({problem}); widen the ranges")
+
+    def record_cost(self, number: int, cost: Cost) -> None:
+        """What the trial's model costs to play."""
+        if self._costs.get(number) != cost:
+            self._costs[number] = cost
+            self._set_of(number, "cost", cost._asdict())
+
+    def record(self, number: int, report: Report) -> bool:
+        """Add a report; False for one that is there already.
+
+        A trial that is resumed from before its last report replaces what follows: what counts is what its
+        checkpoint goes on from.
+        """
+        held, values = self._reports[number], report._asdict()
+        if values in held:
+            return False
+        kept = [each for each in held if each["index"] < report.index]
+        self._reports[number] = [*kept, values]
+        rating, trial_id = report.rating(self.spec.objective), self._ids[number]
+        self._set_of(number, "reports", self._reports[number])
+        if self.spec.sampler != "nsga2":  # Optuna takes no intermediate values of two objectives
+            self._act(lambda: self._storage.set_trial_intermediate_value(trial_id, report.index, rating))
+        self.sampler.report(number, report.index, rating)
+        return True
+
+    def remark(self, number: int, reason: str | None) -> None:
+        """Say what keeps a trial that has not ended."""
+        self._set_of(number, "reason", reason)
+        self._remarked.add(number)
+
+    def finish(self, number: int, state: State, reason: str | None = None) -> None:
+        """Close a trial in a final state; a collapsed one gets the metric's worst value to learn from."""
+        if reason or number in self._remarked:
+            self._set_of(number, "reason", reason)
+        self._set_of(number, "state", state)
+        self._end(number, state)
+
+    def note(self, text: str) -> None:
+        """Add a line to the search's log."""
+        line = sa.insert(LOG).values(search=self.study.name, at=time.time(), text=text)
+
+        def act() -> None:
+            with self.study.engine.begin() as connection:
+                connection.execute(line)
+
+        self._act(act)
+
+    def last_value(self, number: int) -> float | None:
+        """The best objective of a running trial; None before its first report."""
+        reports = self._reports[number]
+        return Report(**reports[-1]).best[self.spec.objective] if reports else None
+
+    def reports_since_best(self, number: int) -> int:
+        """How many reports of a running trial came after its best."""
+        reports = self._reports[number]
+        return sum(report["step"] > reports[-1]["best_step"] for report in reports)
+
+    @property
+    def _storage(self) -> optuna.storages.RDBStorage:
+        return self.study.storage
+
+    def _draw(self, attempt: int, values: Any = None) -> tuple[int, TrialConfig]:
+        drawn = self.sampler.draw(self._count, attempt, values)
+        try:
+            return self._begin(drawn.model, drawn.training, drawn)
+        except SpecError:
+            self.sampler.drop(drawn)
+            raise
+
+    def _begin(
+        self, model: ModelSpec, training: TrainingSpec, drawn: Drawn | None
+    ) -> tuple[int, TrialConfig]:
+        """Write down a new trial; raises `SpecError` for one that was tried before or is too dear."""
+        if problem := refusal(model, self.spec.limits, self.study.sample_rate):
+            raise SpecError(problem)
+        spec = self.spec
+        config = TrialConfig(
+            model=model,
+            training=training,
+            budget=spec.budget.trial,
+            objective=spec.objective,
+            seed=spec.seed,
+        )
+        identity = config.identity(self.study.store_digest)
+        if identity in self._identities:
+            raise SpecError("all of them were tried before")
+        found = drawn.trial if drawn else None
+        template = create_trial(
+            state=OptunaState.RUNNING,
+            params=found.params if found else {},
+            distributions=found.distributions if found else {},
+            system_attrs=found.system_attrs if found else {},
+            user_attrs={"config": config.as_dict(), "identity": identity, "start": self._starts},
+        )
+        number, trial_id = self._write(template, identity)
+        self._ids[number], self._reports[number], self._count = trial_id, [], number + 1
+        self._identities.add(identity)
+        self._configs[number] = config
+        if drawn:
+            self.sampler.begin(number, drawn)
+        return number, config
+
+    def _write(self, template: FrozenTrial, identity: str) -> tuple[int, int]:
+        """The number and id of a new trial in the database."""
+        study_id, tried = self.study.study_id, False
+
+        def act() -> tuple[int, int]:
+            nonlocal tried
+            if tried:  # the answer may have been lost, not the trial
+                for trial in self._storage.get_all_trials(study_id, deepcopy=False):
+                    if trial.user_attrs.get("identity") == identity:
+                        return trial.number, trial._trial_id
+            tried = True
+            trial_id = self._storage.create_new_trial(study_id, template)
+            return self._storage.get_trial_number_from_id(trial_id), trial_id
+
+        return self._act(act)
+
+    def _take_over(self, trial: FrozenTrial) -> None:
+        """Know a trial that the record holds already."""
+        attributes, number = trial.user_attrs, trial.number
+        self._count = number + 1
+        if "config" not in attributes:
+            return
+        self._identities.add(attributes["identity"])
+        self._starts = max(self._starts, attributes.get("start", 0))
+        self.sampler.add(number, trial)
+        if trial.state == OptunaState.RUNNING:
+            self._ids[number], self._reports[number] = trial._trial_id, attributes.get("reports", [])
+            if "reason" in attributes:
+                self._remarked.add(number)
+            if "cost" in attributes:
+                self._costs[number] = Cost(**attributes["cost"])
+            if "state" in attributes:  # the process died before the last step
+                self._end(number, attributes["state"])
+            else:
+                self._configs[number] = TrialConfig.from_dict(attributes["config"])
+
+    def _end(self, number: int, state: State) -> None:
+        """Close it in Optuna's own terms, too."""
+        reports, trial_id = self._reports[number], self._ids.pop(number)
+        ends = OptunaState.FAIL if not reports or state in NOT_RUN else ENDS.get(state, OptunaState.COMPLETE)
+        values: list[float] | None = None
+        if ends != OptunaState.FAIL and (self.spec.sampler == "nsga2" or ends == OptunaState.COMPLETE):
+            ends, values = OptunaState.COMPLETE, self._values(number)  # NSGA-II looks at no pruned ones
+
+        def act() -> None:
+            try:
+                self._storage.set_trial_state_values(trial_id, ends, values)
+            except UpdateFinishedTrialError:  # done, and the answer lost
+                return
+
+        self._act(act)
+        self.sampler.finish(number, ends, values)
+        self._configs.pop(number, None)
+
+    def _values(self, number: int) -> list[float]:
+        """What Optuna is told: the objective; with NSGA-II, and the share of real time that playing takes."""
+        quality = Report(**self._reports[number][-1]).rating(self.spec.objective)
+        if self.spec.sampler != "nsga2":
+            return [quality]
+        cost = self._costs.get(number)
+        return [quality, 1.0 / max(cost.realtime_factor, 1e-6) if cost else 1e6]
+
+    def _set(self, key: str, value: Any) -> None:
+        study_id = self.study.study_id
+        self._act(lambda: self._storage.set_study_user_attr(study_id, key, value))
+
+    def _set_of(self, number: int, key: str, value: Any) -> None:
+        trial_id = self._ids[number]
+        self._act(lambda: self._storage.set_trial_user_attr(trial_id, key, value))
+
+    def _act(self, act: Callable[[], T]) -> T:
+        """Write, if the search is still ours; raises `SearchError` where it cannot be written to."""
+        if self._lease is not None:
+            self._lease.check()
+        return write(self.study.engine.url, act, self.waiting)
+
+
+def _training(values: dict[str, Any]) -> TrainingSpec:
+    return TrainingSpec.from_dict(values["training"])
