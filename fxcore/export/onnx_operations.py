@@ -74,6 +74,7 @@ BINARY = {
     operator.sub: "Sub",
     operator.mul: "Mul",
     operator.floordiv: "Div",
+    torch.sym_max: "Max",
 }
 SUMS = {
     aten.add.Tensor: "Add",
@@ -94,6 +95,7 @@ COMPARISONS = {
     aten.eq.Scalar: "Equal",
     aten.logical_and.default: "And",
     aten.bitwise_and.Tensor: "And",
+    aten.__and__.Tensor: "And",
     aten.logical_or.default: "Or",
 }
 PRODUCTS = (aten.matmul.default, aten.mm.default, aten.bmm.default, aten.mv.default)
@@ -285,9 +287,8 @@ def ranged(g: Graph, out: Out, start: Value, end: Value, step: Value = 1, **_: A
 def padded(
     g: Graph, out: Out, value: str, pads: Sequence[Value], mode: str = "constant", fill: float = 0
 ) -> str:
-    assert len(pads) == 2, "only the last dimension is padded"
-    zeros = [0] * (len(out.shape) - 1)
-    widths = g.sizes([*zeros, pads[0], *zeros, pads[1]])
+    first = [0] * (len(out.shape) - len(pads) // 2)  # pads are named from the last dimension on
+    widths = g.sizes([*first, *pads[-2::-2], *first, *pads[::-2]])
     return g.add("Pad", value, widths, g.constant(fill or 0, out.dtype), dtype=out.dtype)
 
 
@@ -303,6 +304,48 @@ def zeros_like(g: Graph, out: Out, value: str, **_: Any) -> str:
 def reduced(g: Graph, out: Out, value: str, dims: Sequence[int], keep: bool = False, **_: Any) -> str:
     value, axes = g.typed(value, out.dtype), g.constant(list(dims), INT)
     return g.add("ReduceSum", value, axes, dtype=out.dtype, keepdims=int(keep))
+
+
+def chosen(g: Graph, out: Out, on: str, a: Value, b: Value) -> str:
+    return g.add("Where", on, g.typed(a, out.dtype), g.typed(b, out.dtype), dtype=out.dtype)
+
+
+def atan2(g: Graph, out: Out, imag: str, real: str) -> str:
+    """In double precision, which engines have no arctangent of: float32's, and a step of Newton's method."""
+    slope = g.add("Div", imag, real, dtype=WIDE)
+    coarse = g.typed(g.add("Atan", g.typed(slope, torch.float32), dtype=torch.float32), WIDE)
+    cosine, sine = (g.add(kind, coarse, dtype=WIDE) for kind in ("Cos", "Sin"))
+
+    def product(a: str, b: str) -> str:
+        return g.add("Mul", a, b, dtype=WIDE)
+
+    across = g.add("Sub", product(imag, cosine), product(real, sine), dtype=WIDE)
+    along = g.add("Add", product(real, cosine), product(imag, sine), dtype=WIDE)
+    angle = g.add("Add", coarse, g.add("Div", across, along, dtype=WIDE), dtype=WIDE)
+    nothing = g.constant(0.0, WIDE)
+    below = g.add("Less", imag, nothing, dtype=torch.bool)
+    half = chosen(g, out, below, -np.pi, np.pi)
+    left = g.add("Less", real, nothing, dtype=torch.bool)
+    return g.add("Add", angle, chosen(g, out, left, half, 0.0), dtype=WIDE)
+
+
+def rfft(g: Graph, out: Out, signal: str) -> str:
+    """Complex numbers are their two parts in a last dimension, as `view_as_real` has them."""
+    parts = g.add("Unsqueeze", signal, g.constant([-1], INT), dtype=WIDE)
+    return g.add("DFT", parts, dtype=WIDE, axis=len(out.shape) - 1, onesided=1)
+
+
+def irfft(g: Graph, out: Out, spectrum: str, samples: int) -> str:
+    """Engines go back from whole spectra only: the other half is the first one's mirror image."""
+    axis, end = len(out.shape) - 1, (samples - 1) // 2  # without what lies at half the sample rate
+    rest = sliced(g, out, spectrum, axis, end, 0, -1)
+    mirrored = g.add("Mul", rest, g.constant([1.0, -1.0], WIDE), dtype=WIDE)
+    whole = g.add("Concat", spectrum, mirrored, dtype=WIDE, axis=axis)
+    return select(g, out, g.add("DFT", whole, dtype=WIDE, axis=axis, inverse=1), axis + 1, 0)
+
+
+def scatter_add(g: Graph, out: Out, value: str, dim: int, index: str, added: str) -> str:
+    return g.add("ScatterElements", value, index, added, dtype=out.dtype, axis=dim, reduction="add")
 
 
 def lstm(
@@ -369,9 +412,7 @@ OPERATIONS: dict[Any, Translation] = {
     aten.leaky_relu.default: lambda g, out, value, slope=0.01: g.add(
         "LeakyRelu", value, dtype=out.dtype, alpha=slope
     ),
-    aten.where.self: lambda g, out, on, a, b: g.add(
-        "Where", on, g.typed(a, out.dtype), g.typed(b, out.dtype), dtype=out.dtype
-    ),
+    **dict.fromkeys((aten.where.self, aten.where.ScalarOther, aten.where.ScalarSelf), chosen),
     aten.softmax.int: lambda g, out, value, dim, *_: g.add("Softmax", value, dtype=out.dtype, axis=dim),
     aten.log_softmax.int: lambda g, out, value, dim, *_: g.add(
         "LogSoftmax", value, dtype=out.dtype, axis=dim
@@ -416,6 +457,13 @@ OPERATIONS: dict[Any, Translation] = {
     aten.zeros.default: zeros,
     aten.zeros_like.default: zeros_like,
     aten.new_zeros.default: lambda g, out, value, sizes, **_: zeros(g, out, sizes),
+    aten.square.default: lambda g, out, value: g.add("Mul", value, value, dtype=out.dtype),
+    aten.atan2.default: atan2,
+    aten.fft_rfft.default: rfft,
+    aten.fft_irfft.default: irfft,
+    aten.view_as_real.default: lambda g, out, value: value,
+    aten.view_as_complex.default: lambda g, out, value: value,
+    aten.scatter_add.default: scatter_add,
     aten.lstm.input: lstm,
     aten.gru.input: gru,
 }

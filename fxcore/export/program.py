@@ -21,8 +21,7 @@ LONGEST_BLOCK = 65_536
 EXAMPLE_BLOCK = 64
 NOTES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn", "from_node")  # where code lay
 
-UNTRACEABLE = ("pitch_shift",)  # its frames are transformed once a hop, in a loop over compiled code
-EVERY_FAMILY: Mapping[str, Limits] = {family: {} for family in FAMILIES if family not in UNTRACEABLE}
+EVERY_FAMILY: Mapping[str, Limits] = {family: {} for family in FAMILIES}
 
 Run: TypeAlias = Callable[[Tensor, Sequence[Tensor]], tuple[Tensor, Sequence[Tensor]]]
 

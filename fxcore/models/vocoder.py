@@ -26,6 +26,7 @@ Spectrum = npt.NDArray[np.complex128]
 
 HOPS = 4  # in the short side of a window
 FAINTEST = 1e-18  # energy of a bin, below which nothing is a peak
+ROUNDING = 0.5 + 1e-6  # to whole bins: a tone that lies between two goes up, whatever its last digits
 
 Shift = Callable[[Spectrum, float, int, int, int, Array, Spectrum], Spectrum]
 
@@ -73,7 +74,7 @@ def compiled() -> Shift:
         turn = 2 * math.pi
         shifted = np.zeros_like(spectra)
         peaks = np.empty(bins, np.int64)
-        energy = np.empty(bins)
+        energy = np.empty(bins, np.float32)  # no more digits: what is equal in theory shall be so here
         for frame in range(frames):
             for k in range(bins):
                 energy[k] = spectra[frame, k].real ** 2 + spectra[frame, k].imag ** 2
@@ -95,18 +96,20 @@ def compiled() -> Shift:
                 end = (peak + peaks[i + 1] + 1) // 2 if i < count - 1 else bins
                 advance = spectra[frame, peak] * last[peak].conjugate()
                 expected = turn * peak * hop_samples / window_samples
-                excess = math.atan2(advance.imag, advance.real) - expected
-                excess -= turn * round(excess / turn)
+                excess = 0.0  # where nothing was heard before
+                if advance != 0:
+                    excess = math.atan2(advance.imag, advance.real) - expected
+                    excess -= turn * round(excess / turn)
                 shift_radians = (ratio - 1.0) * (expected + excess)  # a hop
                 angle = angles[peak] + shift_radians
                 angle -= turn * math.floor(angle / turn)
-                by = round(shift_radians * window_samples / (turn * hop_samples))
+                by = math.floor(shift_radians * window_samples / (turn * hop_samples) + ROUNDING)
                 turned = angle - turn * ((by * centre) % window_samples) / window_samples
                 rotation = complex(math.cos(turned), math.sin(turned))
                 for k in range(first, end):
                     grown[k] = angle
                     if 0 < k + by < bins - 1:
-                        skirt = math.sqrt(math.sqrt(energy[k] / energy[peak]))
+                        skirt = math.sqrt(math.sqrt(np.float64(energy[k]) / np.float64(energy[peak])))
                         shifted[frame, k + by] += spectra[frame, k] * rotation * skirt
             for k in range(bins):
                 angles[k] = grown[k]

@@ -28,6 +28,7 @@ SMALL: dict[str, list[dict[str, object]]] = {  # a family without any is tested 
     "lstm": [{"hidden": 8}, {"layers": 3, "hidden": 4}, {"hidden": 40, "skip": True}],
     "modulated_delay": [{"max_delay_samples": 64, "direct_taps": 8, "loop_taps": 0}],
     "nam_wavenet": [{"size": "a1_nano"}, {"size": "a2_lite"}],
+    "pitch_shift": [{"window_samples": 256, "tail_samples": 32}],
     "wavenet": [
         {"layers": 5, "window": 24, "channels": 4, "kernel": 3, "gated": True},
         {"layers": 7, "window": 100, "channels": 5, "kernel": 2, "activation": "leaky_relu"},

@@ -16,6 +16,7 @@ from fxcore.export.twins.dynamics import ScannedDynamics
 from fxcore.export.twins.feedback_delay import ShortBlockDelay
 from fxcore.export.twins.filters import PlainFilters
 from fxcore.export.twins.modulated_delay import ScannedDelay
+from fxcore.export.twins.pitch_shift import FramedShift
 from fxcore.export.twins.s4d import RealS4d
 from fxcore.export.twins.tail import DirectTail
 from fxcore.models import EffectModel
@@ -24,6 +25,7 @@ from fxcore.models.dynamics import Dynamics
 from fxcore.models.feedback_delay import FeedbackDelay
 from fxcore.models.long_convolution import Filters
 from fxcore.models.modulated_delay import ModulatedDelay
+from fxcore.models.pitch_shift import PitchShift
 from fxcore.models.s4d import S4dNet
 from fxcore.models.tail import Tail
 
@@ -32,6 +34,7 @@ MODELS: dict[type[EffectModel], Callable[[Any], EffectModel]] = {
     Dynamics: ScannedDynamics,
     FeedbackDelay: ShortBlockDelay,
     ModulatedDelay: ScannedDelay,
+    PitchShift: FramedShift,
     S4dNet: RealS4d,
 }
 MODULES: dict[type[nn.Module], Callable[[Any], nn.Module]] = {

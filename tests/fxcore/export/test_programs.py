@@ -15,6 +15,7 @@ from onnx import numpy_helper
 
 from fxcore.errors import ExportError
 from fxcore.export import Playable, export, load
+from fxcore.export.probe import in_blocks, probe
 from fxcore.export.program import trace
 from fxcore.export.twins import twin
 from fxcore.models import FAMILIES, EffectModel
@@ -23,6 +24,7 @@ from fxcore.models.ballistics import SMOOTH, WINDOW
 LSTM = {"kind": "lstm", "layers": 2, "hidden": 5, "tail_taps": 9}
 GRU = {"kind": "gru", "hidden": 5, "output": {"kind": "mixture", "bits": 24}}
 CONV = {"kind": "conv", "layers": 3, "window": 20, "channels": 4, "pool": 2}
+PITCH = pytest.param({"kind": "pitch_shift", "window_samples": 512}, marks=pytest.mark.slow)
 LATE_DELAY = {"kind": "modulated_delay", "max_delay_samples": 64, "direct_taps": 8}
 
 
@@ -38,7 +40,7 @@ def bursts(samples: int = 1_500) -> torch.Tensor:
     return (noise / 3).clamp(-1, 1) * torch.linspace(-0.3, 1.0, samples).clamp(min=0)
 
 
-@pytest.mark.parametrize("settings", [LSTM, GRU, CONV, LATE_DELAY], ids=lambda s: s["kind"])
+@pytest.mark.parametrize("settings", [LSTM, GRU, CONV, LATE_DELAY, PITCH], ids=lambda s: s["kind"])
 def test_onnx_runtime_plays_what_we_predict_from_zeros_after_the_silence_that_the_file_names(
     settings: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -79,7 +81,7 @@ assert not any(name.split(".")[0] in ("fxcore", "search", "datasets") for name i
 """
 
 
-@pytest.mark.parametrize("settings", [LSTM, CONV], ids=lambda s: s["kind"])
+@pytest.mark.parametrize("settings", [LSTM, CONV, PITCH], ids=lambda s: s["kind"])
 def test_torch_alone_plays_what_we_predict(settings: dict[str, Any], tmp_path: Path) -> None:
     model = model_of(settings)
     path = export(Playable(model, 44_100, {}), "torchscript", tmp_path / "amp.pt2")
@@ -125,6 +127,26 @@ def test_a_scanned_delay_is_the_one_in_blocks(loop: float) -> None:
     with torch.no_grad():
         model.get_parameter("loop").fill_(loop / 2)
     torch.testing.assert_close(twin(model).predict(dry), model.predict(dry), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("semitones", [-12.0, 7.3])
+@pytest.mark.parametrize("settings", [{}, {"window_samples": 1031, "tail_samples": 40}], ids=str)
+def test_a_framed_shift_is_the_compiled_one(settings: dict[str, Any], semitones: float) -> None:
+    """A click, tones in between two bins and silence included: where rounding could decide, it does not."""
+    model = model_of({"kind": "pitch_shift", **settings})
+    with torch.no_grad():
+        model.get_parameter("semitones").fill_(semitones)
+        model.get_parameter("dry_gain").fill_(0.3)
+    dry = torch.cat(
+        [probe(44_100, 3_000), 0.5 * (torch.arange(3_000) * torch.pi * 41 / 512).sin()[None, None]], -1
+    )
+    pred = model.predict(dry)
+    assert difference_of(pred, in_blocks(twin(model), dry)) < 1e-6
+    assert difference_of(pred, twin(model).predict(dry)) < 1e-6
+
+
+def difference_of(pred: torch.Tensor, other: torch.Tensor) -> float:
+    return float((pred - other).abs().max() / pred.abs().max())
 
 
 def test_an_unknown_operation_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ RANGES: dict[str, dict[str, Any]] = {  # small models; a family without any is d
     "hammerstein": {"order": (1, 4), "taps": (1, 60)},
     "lstm": {"layers": (1, 3), "hidden": (1, 9), "tail_taps": (0, 40)},
     "modulated_delay": {"max_delay_samples": (64, 99), "direct_taps": (1, 9), "loop_taps": (0, 0)},
+    "pitch_shift": {"window_samples": (128, 1_100), "tail_samples": (16, 200)},
     "s4d": {"layers": (1, 2), "channels": (1, 4), "states": (1, 3), "memory": (16, 900)},
     "wavenet": {"layers": (1, 6), "window": (30, 90), "channels": (1, 5), "kernel": (2, 4)},
     "wiener_hammerstein": {"input_taps": (1, 20), "units": (1, 4), "output_taps": (1, 300)},
