@@ -141,6 +141,7 @@ class SearchSpace:
         bits = self.outputs.get(kind, {})
         output = {"kind": kind, **{name: suggest(f"{kind}.{name}", d) for name, d in bits.items()}}
         model = FAMILIES.parse({"kind": family, "output": output, **values})
+        model = model.narrowed(self.limits[family])
         recipe = {name: suggest(f"{family}.{name}", d) for name, d in self._training_of(family).items()}
         return model, TrainingSpec.from_dict({**model.training.as_dict(), **recipe})
 
@@ -209,7 +210,7 @@ def _limited(
     """Dimensions of the fields that are limited to some values; raises `SpecError` where none is in range."""
     limited: dict[str, Dimension] = {}
     for name, allowed in limits.items():
-        if name == "output":
+        if name == "output" or name not in spec.model_fields:  # `narrowed` sees to what follows from others
             continue
         if name not in dimensions:
             default = spec.model_fields[name].default

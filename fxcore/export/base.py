@@ -8,7 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 from fxcore.export.player import Player
 from fxcore.models import EffectModel, ModelSpec
 
-Limits: TypeAlias = Mapping[str, tuple[Any, ...]]  # a field's name -> the values that it may have
+Limits: TypeAlias = Mapping[str, tuple[Any, ...]]  # a setting's name -> the values that it may have
 
 
 class Playable(NamedTuple):
@@ -42,9 +42,11 @@ class Exporter(ABC):
         for field, allowed in limits.items():
             value = value_of(spec, field)
             if value not in allowed:
+                fitting = spec.narrowed({field: allowed})
                 these = " or ".join(str(v) for v in allowed)
                 return (
-                    f"{self} holds {spec.kind} models with {field} {these}; this one has {value}; "
+                    f"{self} holds {spec.kind} models with {field} {these}; this one has {value}"
+                    f"{_remedy(spec, fitting)}; "
                     f"other families that it holds: {families(self.holds, but=spec.kind)}"
                 )
         return None
@@ -68,6 +70,13 @@ class Exporter(ABC):
 def value_of(spec: ModelSpec, field: str) -> Any:
     """A setting's value; of the output its kind."""
     return spec.output.kind if field == "output" else getattr(spec, field)
+
+
+def _remedy(spec: ModelSpec, fitting: ModelSpec) -> str:
+    """What of a spec would have to be otherwise, as far as that is known."""
+    has = spec.as_dict()
+    needs = [f"{name} {value}" for name, value in fitting.as_dict().items() if value != has[name]]
+    return f", and would fit with {', '.join(needs)}" if needs else ""
 
 
 def families(holds: Mapping[str, Limits], but: str | None = None) -> str:

@@ -9,10 +9,12 @@ import tempfile
 from pathlib import Path
 
 from fxcore.errors import ExportError, did_you_mean
+from fxcore.export import nam_convnet
 from fxcore.export.base import Playable
 from fxcore.export.nam import NamExporter
 from fxcore.export.onnx import OnnxExporter
 from fxcore.models import EffectModel
+from fxcore.models.conv import ConvNet
 from fxcore.models.fir import FirNet
 from fxcore.models.lstm import LstmNet
 from fxcore.models.nam_wavenet import NamWaveNetSpec
@@ -23,6 +25,7 @@ ENGINES = ("stream", "onnx", "nam")
 # nanoseconds a sample in NAM Core, compiled to WebAssembly
 LSTM_PRODUCT, LSTM_CELL, LSTM_LAYER = 0.33, 15.8, 72.0
 WAVENET_PRODUCT, WAVENET_ACTIVATION = 0.38, 10.4
+CONVNET_PRODUCT, CONVNET_ACTIVATION = 0.37, 6.7
 LINEAR_TAP = 0.81
 FAST_PATHS = {"a2_lite": 528.0}  # sizes that the engine has code of their own for
 
@@ -60,6 +63,10 @@ def _nam_nanoseconds(model: EffectModel) -> float:
     if isinstance(model, LstmNet):
         layers, hidden = model.spec.layers, model.spec.hidden
         return LSTM_PRODUCT * products + layers * (LSTM_CELL * hidden + LSTM_LAYER)
+    if isinstance(model, ConvNet):
+        blocks = nam_convnet.blocks(model)
+        products = sum(nam_convnet.KERNEL * b.in_channels * b.out_channels for b in blocks)
+        return CONVNET_PRODUCT * products + CONVNET_ACTIVATION * sum(b.out_channels for b in blocks)
     if isinstance(model.spec, NamWaveNetSpec) and model.spec.size in FAST_PATHS:
         return FAST_PATHS[model.spec.size]
     widths = (module.out_channels for name, module in model.named_modules() if name.endswith("mixin"))

@@ -2,8 +2,8 @@
 
 JSON with one flat list of weights. LSTM: for each layer the rows of [W_ih | W_hh] (gates i, f, g, o),
 the summed biases and the starting h and c; then the head. Linear: the impulse response, then a
-constant. WaveNet: see `nam_wavenet`. Players feed and expect full scale ±1, so our input and output
-scales are folded into the weights.
+constant. ConvNet and WaveNet: see `nam_convnet` and `nam_wavenet`. Players feed and expect full scale
+±1, so our input and output scales are folded into the weights.
 """
 
 import json
@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from fxcore.errors import ExportError
-from fxcore.export import nam_wavenet
+from fxcore.export import nam_convnet, nam_wavenet
 from fxcore.export.base import Exporter, Limits, Playable
 from fxcore.export.loudness import loudness
 from fxcore.export.nam_fields import WeightReader, count, expect
 from fxcore.export.native import build_with
 from fxcore.models import EffectModel
+from fxcore.models.conv import ConvNet
 from fxcore.models.fir import FirNet
 from fxcore.models.lstm import LstmNet
 from fxcore.models.wavenet import WaveNet
@@ -33,13 +34,14 @@ DEFAULT_RATE = 48_000  # of files that name none
 
 
 class NamExporter(Exporter):
-    """Models whose output is a regression, in three of the format's architectures."""
+    """Models whose output is a regression, in four of the format's architectures."""
 
     kind: ClassVar[str] = "nam"
     extension: ClassVar[str] = ".nam"
     players: ClassVar[str] = "Neural Amp Modeler and compatible plug-ins and pedals"
 
     holds: ClassVar[Mapping[str, Limits]] = {
+        "conv": {"pool": (1,), "kernel": (nam_convnet.KERNEL,), "output": REGRESSION},
         "lstm": {"skip": (False,), "tail_taps": (0,), "output": REGRESSION},
         "wavenet": {"output": REGRESSION},
         "nam_wavenet": {"output": REGRESSION},
@@ -50,6 +52,9 @@ class NamExporter(Exporter):
         model, version = playable.model, VERSION
         if isinstance(model, LstmNet):
             architecture, config, weights = "LSTM", _lstm_config(model), _lstm_weights(model)
+        elif isinstance(model, ConvNet):
+            architecture = "ConvNet"
+            config, weights = nam_convnet.config(model), nam_convnet.weights(model)
         elif isinstance(model, FirNet):
             architecture, config, weights = "Linear", _linear_config(model), _linear_weights(model)
         else:
@@ -69,7 +74,12 @@ class NamExporter(Exporter):
     def decode(self, path: Path) -> Playable:
         document = _document(path)
         weights = WeightReader(document["weights"], path)
-        readers = {"LSTM": _read_lstm, "WaveNet": nam_wavenet.read, "Linear": _read_linear}
+        readers = {
+            "ConvNet": nam_convnet.read,
+            "LSTM": _read_lstm,
+            "Linear": _read_linear,
+            "WaveNet": nam_wavenet.read,
+        }
         architecture, known = document["architecture"], ", ".join(readers)
         if architecture not in readers:
             raise ExportError(f"{path}: architecture {architecture!r} is not read here; known: {known}")

@@ -74,6 +74,10 @@ class ModelSpec(Spec, ABC):
             )
         return self
 
+    def narrowed(self, limits: Mapping[str, tuple[Any, ...]]) -> Self:
+        """Settings changed until what follows from them, where `limits` name it, has a value given there."""
+        return self
+
     def build(self, rng: torch.Generator) -> "EffectModel":
         """The network with fresh weights drawn from `rng`."""
         with torch.random.fork_rng(devices=[]):

@@ -10,13 +10,15 @@ asked for, since pooling is what broke the original: it loses which way the wave
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, Self, cast
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from fxcore.models.base import EffectModel, ModelSpec, State, TrainingSpec
 from fxcore.models.convolution import causal_conv, causal_max, memory_samples, receptive_field
+
+MOST_LAYERS = 16
 
 
 class ConvSpec(ModelSpec):
@@ -27,7 +29,7 @@ class ConvSpec(ModelSpec):
     """
 
     kind: Literal["conv"] = "conv"
-    layers: int = Field(5, ge=1, le=16)
+    layers: int = Field(5, ge=1, le=MOST_LAYERS)
     window: int = Field(512, ge=2, le=65_536)
     channels: int = Field(16, ge=1, le=256)
     pool: int = Field(1, ge=1, le=64)
@@ -63,6 +65,12 @@ class ConvSpec(ModelSpec):
     @property
     def receptive_field(self) -> int:
         return self.pool * receptive_field(*self.shape)
+
+    def narrowed(self, limits: Mapping[str, tuple[Any, ...]]) -> Self:
+        """With so many layers that the kernel becomes as small as it has to be."""
+        kernel = max(limits.get("kernel", (self.kernel,)))
+        layers = next(n for n in range(self.layers, MOST_LAYERS + 1) if kernel**n >= self.stretch)
+        return self.model_copy(update={"layers": layers})
 
     def _build(self) -> EffectModel:
         return ConvNet(self)

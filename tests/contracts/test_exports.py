@@ -19,7 +19,7 @@ from fxcore.export.probe import rounding
 from fxcore.models import FAMILIES, EffectModel
 
 SMALL: dict[str, list[dict[str, object]]] = {  # a family without any is tested with its defaults
-    "conv": [{"layers": 3, "window": 20, "channels": 4}],
+    "conv": [{"layers": 3, "window": 20, "channels": 4}, {"layers": 6, "window": 40, "linear": 2}],
     "dynamics": [{"law": "power", "max_window_samples": 16}],
     "feedback_delay": [{"max_delay_samples": 2_000, "taps": 4}],
     "fir": [{"taps": 300}],
@@ -192,8 +192,10 @@ def test_a_narrowed_family_is_held_and_no_other_is(kind: str, family: str) -> No
     assert (limits is not None) == (family in FORMATS[kind].holds)
     if limits is None:
         return
-    chosen = {field: values[-1] for field, values in limits.items()}
-    assert holds(kind, {"kind": family, **chosen})
+    fields = FAMILIES[family].model_fields
+    chosen = {field: values[-1] for field, values in limits.items() if field in fields}
+    spec = FAMILIES.parse({"kind": family, **chosen}).narrowed(limits)
+    assert holds(kind, spec.as_dict())
 
 
 @BY_FORMAT

@@ -117,6 +117,14 @@ def test_every_model_of_a_search_with_targets_fits_into_all_of_them():
         assert {"nam", "aidax"} <= set(formats_for(built))
 
 
+def test_a_conv_for_nam_has_as_many_layers_as_its_window_needs():
+    space = SearchSpace({"conv": {"layers": [2, 8], "window": [64, 4096], "channels": 8}}, {}, {}, ["nam"])
+    models = [space.draw(random_suggest(seed))[0] for seed in range(40)]
+    assert all(2**model.layers >= model.window and model.kernel == 2 for model in models)
+    assert max(model.layers for model in models) > 8
+    assert all("nam" in formats_for(model.build(torch.Generator().manual_seed(0))) for model in models)
+
+
 def test_first_draws_keep_to_the_targets():
     space = SearchSpace({"lstm": {"layers": [1, 2], "hidden": [8, 64]}}, {}, {}, ["proteus"])
     (values,) = space.first_draws()

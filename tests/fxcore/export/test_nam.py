@@ -19,6 +19,7 @@ from fxcore.models.nam_wavenet import SIZES
 Array = npt.NDArray[np.float64]
 LSTM = {"kind": "lstm", "layers": 2, "hidden": 4}
 WAVENET = {"kind": "wavenet", "layers": 5, "window": 20, "channels": 3, "kernel": 3, "gated": True}
+CONV = {"kind": "conv", "layers": 5, "window": 20, "channels": 3}
 NANO = {"kind": "nam_wavenet", "size": "a1_nano"}
 FIR = {"kind": "fir", "taps": 70}
 A2 = {"kind": "nam_wavenet", "size": "a2_lite"}
@@ -87,6 +88,21 @@ def play_linear(document: dict[str, Any], dry: Array) -> Array:
     return wet
 
 
+def play_convnet(document: dict[str, Any], dry: Array) -> Array:
+    """After a silence as long as the receptive field; (T,) to (T,)."""
+    reader, config, silence = Reader(document), document["config"], np.zeros(2_000)
+    assert not config["batchnorm"]
+    hidden = np.concatenate([silence, dry])[None]
+    for dilation in config["dilations"]:
+        kernel = reader.take(config["channels"], hidden.shape[0], 2)
+        hidden = activate(
+            dilated(kernel, hidden, dilation) + reader.take(config["channels"], 1), config["activation"]
+        )
+    wet: Array = (reader.take(1, config["channels"]) @ hidden + reader.take(1, 1))[0, silence.size :]
+    assert reader.weights.size == 0
+    return wet
+
+
 def play_wavenet(document: dict[str, Any], dry: Array) -> Array:
     """After a silence as long as the receptive field; (T,) to (T,)."""
     reader, silence = Reader(document), np.zeros(10_000)  # longer than any receptive field
@@ -151,6 +167,8 @@ def activate(signal: Array, activation: str | dict[str, Any]) -> Array:
         ({**LSTM, "layers": 1}, play_lstm),
         (LSTM, play_lstm),
         (FIR, play_linear),
+        (CONV, play_convnet),
+        ({**CONV, "layers": 10, "window": 1000, "linear": 3}, play_convnet),
         (WAVENET, play_wavenet),
         ({**WAVENET, "gated": False, "kernel": 2}, play_wavenet),
         ({**WAVENET, "activation": "relu"}, play_wavenet),
@@ -161,6 +179,8 @@ def activate(signal: Array, activation: str | dict[str, Any]) -> Array:
         "lstm-1",
         "lstm-2",
         "linear",
+        "convnet",
+        "convnet-linear",
         "wavenet-gated",
         "wavenet",
         "wavenet-gated-relu",
@@ -183,11 +203,12 @@ def test_a_player_that_follows_the_format_gives_what_we_predict(
     [
         (LSTM, "LSTM", "0.5.4"),
         (FIR, "Linear", "0.5.4"),
+        (CONV, "ConvNet", "0.5.4"),
         (WAVENET, "WaveNet", "0.5.4"),
         (NANO, "WaveNet", "0.5.4"),
         (A2, "WaveNet", "0.7.0"),
     ],
-    ids=["lstm", "linear", "wavenet", "a1", "a2"],
+    ids=["lstm", "linear", "convnet", "wavenet", "a1", "a2"],
 )
 def test_the_file_says_what_players_read(
     settings: dict[str, Any], architecture: str, version: str, tmp_path: Path
@@ -264,6 +285,17 @@ def test_the_order_of_the_files_keys_does_not_matter(tmp_path: Path) -> None:
     torch.testing.assert_close(load(path).model.predict(dry), model_of(WAVENET).predict(dry))
 
 
+@pytest.mark.parametrize("linear", [1, 8])
+def test_a_convnet_that_was_read_is_written_as_it_was(linear: int, tmp_path: Path) -> None:
+    """What acts on single samples is read as such again: as layers, and beyond 16 of those as linear ones."""
+    path = exported({**CONV, "layers": 12, "window": 64, "linear": linear}, tmp_path)
+    read = load(path)
+    assert read.model.spec.receptive_field == 64
+    again = document_of(export(read, "nam", tmp_path / "again.nam"))
+    assert again["config"] == document_of(path)["config"]
+    np.testing.assert_array_equal(again["weights"], document_of(path)["weights"])
+
+
 def test_a_file_without_a_rate_is_at_48_khz(tmp_path: Path) -> None:
     path = exported(LSTM, tmp_path)
     document = document_of(path)
@@ -315,8 +347,8 @@ ARRAY = ("config", "layers", 0)
         (
             LSTM,
             ("architecture",),
-            "ConvNet",
-            "architecture 'ConvNet' is not read here; known: LSTM, WaveNet, Linear",
+            "CatLSTM",
+            "architecture 'CatLSTM' is not read here; known: ConvNet, LSTM, Linear, WaveNet",
         ),
         (LSTM, ("architecture",), "WaveNet", "'layers' must hold layer arrays"),
         (LSTM, ("architecture",), "missing", "field 'architecture' is missing"),
@@ -348,6 +380,31 @@ ARRAY = ("config", "layers", 0)
         (FIR, ("config", "receptive_field"), "missing", "'receptive_field' must be a whole number from 1 on"),
         (FIR, ("config", "bias"), False, "'weights' has 71 values, 70 are needed"),
         (FIR, ("config", "in_channels"), 2, "'in_channels' must be 1 to be read here; got 2"),
+        (CONV, ("config", "batchnorm"), True, "'batchnorm' must be False to be read here; got True"),
+        (CONV, ("config", "activation"), "Tanh", "'activation' must be 'ReLU' to be read here; got 'Tanh'"),
+        (CONV, ("config", "groups"), 3, "'groups' must be 1 to be read here; got 3"),
+        (CONV, ("config", "channels"), 4, "'weights' ends after"),
+        (CONV, ("config", "channels"), "missing", "'channels' must be a whole number from 1 on"),
+        (CONV, ("config", "dilations"), [1, 2, 4, 8], "'weights' has 97 values, 76 are needed"),
+        (
+            CONV,
+            ("config", "dilations"),
+            [1, 2, 4, 16, 8],
+            r"'dilations' \[1, 2, 4, 16, 8\] are not read here",
+        ),
+        (
+            CONV,
+            ("config", "dilations"),
+            [2, 4, 8, 16, 32],
+            r"'dilations' .* are not read here; those that double",
+        ),
+        (
+            CONV,
+            ("config", "dilations"),
+            [1, 2, 4, 8, 1],
+            r"'dilations' .* are not read here; those that double",
+        ),
+        (CONV, ("weights", 7), math.nan, "hold NaN or infinite values"),
         (NANO, (*ARRAY, "gated"), True, "'layers' must be alike in activation and gating"),
         (NANO, (*ARRAY, "head_bias"), True, "'head_bias' must be False to be read here; got True"),
         (NANO, ("config", "layers", 1, "input_size"), 1, "'input_size' must be 4 to be read here; got 1"),
@@ -402,10 +459,18 @@ def test_a_file_that_does_not_add_up_is_refused_with_the_field(
     [
         ({**LSTM, "skip": True}, r"a \.nam file holds lstm models with skip False; this one has True"),
         ({**LSTM, "tail_taps": 16}, r"holds lstm models with tail_taps 0; this one has 16"),
-        ({"kind": "gru", "hidden": 4}, r"holds lstm, wavenet, nam_wavenet, fir models; this one is a gru"),
+        (
+            {**CONV, "layers": 3, "window": 64},
+            r"holds conv models with kernel 2; this one has 4, and would fit with layers 6; other families",
+        ),
+        ({**CONV, "pool": 2}, r"holds conv models with pool 1; this one has 2; other families"),
+        (
+            {"kind": "gru", "hidden": 4},
+            r"holds conv, lstm, wavenet, nam_wavenet, fir models; this one is a gru",
+        ),
         ({**LSTM, "output": "mixture"}, r"holds lstm models with output regression; this one has mixture"),
     ],
-    ids=["skip", "tail", "gru", "mixture"],
+    ids=["skip", "tail", "kernel", "pool", "gru", "mixture"],
 )
 def test_what_players_lack_is_refused_with_what_they_have(
     settings: dict[str, Any], message: str, tmp_path: Path

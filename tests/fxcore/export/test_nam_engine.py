@@ -59,6 +59,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "channels": 5,
         "activation": "leaky_relu",
     },
+    "conv": {"kind": "conv", "layers": 9, "window": 256, "channels": 8, "linear": 2},
     "A1 nano": {"kind": "nam_wavenet", "size": "a1_nano"},
     "A2 lite": {"kind": "nam_wavenet", "size": "a2_lite"},
 }

@@ -113,6 +113,7 @@ def test_limits_of_several_formats_are_those_of_all() -> None:
     assert narrowing(["nam", "proteus"], "lstm") is None  # one has no skip, one has no other
     assert narrowing(["nam"], "gru") is None
     assert narrowing(["onnx"], "conv") == {}
+    assert narrowing(["nam", "rtneural"], "conv") == {"pool": (1,), "kernel": (2,), "output": ("regression",)}
     assert narrowing([], "lstm") == {}
 
 
@@ -155,6 +156,12 @@ def test_nam_core_plays_larger_models_slower_and_others_not_at_all() -> None:
     assert nam_realtime_factor(small, 48_000) > 5 * nam_realtime_factor(large, 48_000)  # type: ignore[operator]
     assert nam_realtime_factor(GruSpec().build(torch.Generator()), 48_000) is None
     assert nam_realtime_factor(fir(1.0), 48_000) > 1_000  # type: ignore[operator]
+
+
+def test_nam_core_multiplies_what_it_plays_with_zeros_too() -> None:
+    plain, padded = (ConvSpec(layers=n, window=64).build(torch.Generator()) for n in (6, 7))
+    assert nam_realtime_factor(plain, 48_000) > 1.1 * nam_realtime_factor(padded, 48_000)  # type: ignore[operator]
+    assert nam_realtime_factor(ConvSpec(layers=3).build(torch.Generator()), 48_000) is None
 
 
 def test_nam_core_has_a_fast_path_for_a2_lite() -> None:

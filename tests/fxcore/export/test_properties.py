@@ -62,6 +62,8 @@ def drawn(kind: str, family: str, data: st.DataObject) -> ModelSpec:
     values = {
         name: data.draw(st.integers(*ends), label=name) for name, ends in RANGES.get(family, {}).items()
     }
-    for field, allowed in (narrowing([kind], family) or {}).items():
-        values[field] = data.draw(st.sampled_from(allowed), label=field)
-    return FAMILIES.parse({"kind": family, **values})
+    limits = narrowing([kind], family) or {}
+    for field, allowed in limits.items():
+        if field in FAMILIES[family].model_fields:
+            values[field] = data.draw(st.sampled_from(allowed), label=field)
+    return FAMILIES.parse({"kind": family, **values}).narrowed(limits)
