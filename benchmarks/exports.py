@@ -7,7 +7,6 @@ Fresh models of the default settings, at 48 kHz. Speed: 64-sample blocks, one th
 processor time; ours, ONNX Runtime's, and NAM Core's (in Node.js) beside what `fxcore.export.cost` predicts.
 """
 
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,13 @@ import torch
 
 from fxcore.errors import FxError
 from fxcore.export import FORMATS, Playable, export, formats_for, load
-from fxcore.export.cost import nam_realtime_factor
+from fxcore.export.cost import in_nam_core, nam_realtime_factor
 from fxcore.export.probe import difference
 from fxcore.models import FAMILIES
 from fxcore.training.cost import measure_cost
 
 RATE = 48_000
-TIMER = Path(__file__).parents[1] / "tests" / "engines" / "time_nam.mjs"
+NAM_CORE = Path(__file__).parents[1] / "tests" / "engines" / "node_modules" / "@opendaw" / "nam-wasm"
 MODELS: list[dict[str, Any]] = [
     *({"kind": family} for family in FAMILIES if family != "fir"),
     {"kind": "fir", "taps": 2_048},
@@ -83,8 +82,7 @@ def played(path: Path) -> float:
 
 def nam_core(path: Path) -> float:
     """Speed of NAM Core, in Node.js."""
-    done = subprocess.run(["node", TIMER, path], capture_output=True, text=True, check=True)
-    return float(done.stdout)
+    return in_nam_core(path, NAM_CORE)
 
 
 if __name__ == "__main__":

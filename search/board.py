@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fxcore.errors import SearchError
-from fxcore.export.cost import realtime_factor
 from search.progress import summary
 from search.references import BASELINES, Reference
 from search.searches import Search
+from search.speeds import speed
 from search.study import NOT_RUN, WITHOUT_MODEL, TrialRow
 from search.where import parse_where
 
@@ -97,7 +97,7 @@ def costed(search: Search, rows: list[TrialRow], engine: str) -> list[TrialRow]:
 
     def factor(row: TrialRow) -> float | None:
         try:
-            return realtime_factor(search.playable(row.id), engine)
+            return speed(search.playable(row.id), engine, search.folder)
         except SearchError:  # it has no model
             return None
 

@@ -37,6 +37,7 @@ from search.progress import Lines, Progress, Several
 from search.record import Record
 from search.references import dry_metrics
 from search.routing import first_models
+from search.speeds import with_speed
 from search.storage import Storage
 from search.study import NOT_RUN, WITHOUT_MODEL, Start, Study, TrialRow
 
@@ -156,6 +157,9 @@ class Search:
         for file in files.values():
             if not overwrite and file in folder.files():
                 raise OutputExistsError(folder.below(file).uri)
+        stream = {row.id: row.realtime_factor for row in self.trials()}
+        for k, piece in pieces.items():
+            pieces[k] = with_speed(piece, k, stream.get(piece.facts["trial"]), self.folder)
         if folder.local is not None:
             return [
                 export(pieces[k], k, folder.local / file, overwrite=overwrite) for k, file in files.items()

@@ -48,7 +48,11 @@ def board_command(
         tuple[int, int] | None, typer.Option(metavar="ID ID", help="Two trials side by side.")
     ] = None,
     cost: Annotated[
-        str, typer.Option(metavar="ENGINE", help="Whose speed is told: stream (ours), onnx, or nam.")
+        str,
+        typer.Option(
+            metavar="ENGINE",
+            help="Whose speed is told: stream (ours), onnx, or nam (predicted where NAM Core is missing).",
+        ),
     ] = "stream",
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until the search ends.")] = False,
     storage: Root = None,

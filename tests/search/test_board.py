@@ -14,7 +14,7 @@ from fxcore.errors import ExportError, SpecError
 from fxcore.export.cost import nam_realtime_factor
 from fxcore.metrics import METRICS, measure
 from fxcore.training import evaluate, to_device
-from search import Search
+from search import Search, speeds
 from search.board import board_csv, board_json, board_table, chosen, comparison, costed, pareto
 from search.overview import overview, overview_table
 from search.references import Reference, dry_metrics, judged, references
@@ -186,7 +186,9 @@ def test_the_leaderboard_frame_has_settings_and_metrics(tiny_search: Search):
     assert list(frame.index) == [r.id for r in tiny_search.trials()]
 
 
-def test_the_speed_can_be_that_of_the_engine_of_an_export(tiny_search):
+def test_the_speed_can_be_that_of_the_engine_of_an_export(tiny_search, monkeypatch):
+    monkeypatch.setattr(speeds, "INSTALLED", [])
+    (tiny_search.folder / speeds.FILE).unlink(missing_ok=True)
     rows = tiny_search.trials()
     assert costed(tiny_search, rows, "stream") == rows
     told = {row.id: row.realtime_factor for row in costed(tiny_search, rows, "nam")}

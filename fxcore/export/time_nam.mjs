@@ -1,19 +1,20 @@
 // Prints how many times faster than real time NAM Core plays a .nam file, in blocks of 64 samples.
 //
-//   node time_nam.mjs MODEL.nam [SECONDS of processor time]
+//   node time_nam.mjs FOLDER MODEL.nam     where FOLDER holds the npm package @opendaw/nam-wasm
 
 import { readFileSync } from "node:fs"
-import { createRequire } from "node:module"
-
-import { createNamModule, NamWasmModule } from "@opendaw/nam-wasm"
+import { join, resolve } from "node:path"
+import { pathToFileURL } from "node:url"
 
 const BLOCK_SAMPLES = 64
-const [modelPath, seconds = "0.5"] = process.argv.slice(2)
+const SECONDS = 0.5 // of processor time
+const [folder, modelPath] = process.argv.slice(2)
+const engine = resolve(folder, "dist")
+const { createNamModule, NamWasmModule } = await import(pathToFileURL(join(engine, "index.js")))
 const document = readFileSync(modelPath, "utf8")
 const sampleRate = JSON.parse(document).sample_rate
 
-const wasmBinary = readFileSync(createRequire(import.meta.url).resolve("@opendaw/nam-wasm/nam.wasm"))
-const nam = NamWasmModule.fromModule(await createNamModule({ wasmBinary }))
+const nam = NamWasmModule.fromModule(await createNamModule({ wasmBinary: readFileSync(join(engine, "nam.wasm")) }))
 nam.setSampleRate(sampleRate)
 const player = nam.createInstance()
 if (!nam.loadModel(player, document)) {
@@ -28,7 +29,7 @@ const spent = (start) => { const used = process.cpuUsage(start); return (used.us
 play(500) // until the engine's compiler has settled
 let blocks = 0
 const start = process.cpuUsage()
-while (spent(start) < Number(seconds)) {
+while (spent(start) < SECONDS) {
     play(50)
     blocks += 50
 }
