@@ -4,7 +4,8 @@
     python benchmarks/exports.py
 
 Fresh models of the default settings, at 48 kHz. Speed: 64-sample blocks, one thread, in times real time by
-processor time; ours, ONNX Runtime's, and NAM Core's (in Node.js) beside what `fxcore.export.cost` predicts.
+processor time; ours, ONNX Runtime's, PyTorch's, and NAM Core's (in Node.js) beside what `fxcore.export.cost`
+predicts.
 """
 
 import tempfile
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from fxcore.errors import FxError
-from fxcore.export import FORMATS, Playable, export, formats_for, load
+from fxcore.export import FORMATS, Exporter, Playable, export, formats_for
 from fxcore.export.cost import in_nam_core, nam_realtime_factor
 from fxcore.export.probe import difference
 from fxcore.models import FAMILIES
@@ -25,7 +26,9 @@ NAM_CORE = Path(__file__).parents[1] / "tests" / "engines" / "node_modules" / "@
 MODELS: list[dict[str, Any]] = [
     *({"kind": family} for family in FAMILIES if family != "fir"),
     {"kind": "fir", "taps": 2_048},
+    {"kind": "conv", "layers": 9},
     {"kind": "lstm", "hidden": 40, "skip": True},
+    {"kind": "modulated_delay", "loop_taps": 0},
     {"kind": "nam_wavenet", "size": "a1_standard"},
     {"kind": "nam_wavenet", "size": "a2_lite"},
     {"kind": "lstm", "output": {"kind": "mixture", "bits": 16}},
@@ -56,12 +59,14 @@ def row(settings: dict[str, Any], kind: str, folder: Path) -> str:
         path = export(playable, kind, folder / f"model{format_.extension}", overwrite=True)
     except FxError as error:
         return f"| {name_of(settings)} | {kind} | refused: {error} | | | |"
-    copy = load(path).model
+    copy = format_.decode(path).model
     found, _ = difference(format_.promised(playable.model), copy, RATE, format_.tolerance)
-    speed = {"nam": nam_core, "onnx": played, "safetensors": played}.get(kind)
+    speed = {"nam": nam_core, "onnx": played, "safetensors": played, "torchscript": played}.get(kind)
     predicted = nam_realtime_factor(playable.model, RATE) if kind == "nam" else None
-    numbers = (speed(path) if speed else None, predicted)
-    cells = ["" if number is None else f"{number:.1f}" for number in numbers]
+    numbers = (speed(path, format_) if speed else None, predicted)
+    cells = [
+        "" if number is None else f"{number:.1f}" if number >= 1 else f"{number:.2g}" for number in numbers
+    ]
     size = f"{path.stat().st_size / 1e3:.1f}"
     return f"| {name_of(settings)} | {kind} | {size} | {found:.0e} | {cells[0]} | {cells[1]} |"
 
@@ -75,12 +80,12 @@ def name_of(settings: dict[str, Any]) -> str:
     return " ".join(words)
 
 
-def played(path: Path) -> float:
+def played(path: Path, format_: Exporter) -> float:
     """Speed of the engine that our reader plays the file with."""
-    return measure_cost(load(path).model, RATE).realtime_factor
+    return measure_cost(format_.decode(path).model, RATE).realtime_factor
 
 
-def nam_core(path: Path) -> float:
+def nam_core(path: Path, _: Exporter) -> float:
     """Speed of NAM Core, in Node.js."""
     return in_nam_core(path, NAM_CORE)
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from fxcore.errors import ExportError
+from fxcore.export import jsonfile
 from fxcore.export.base import Exporter, Limits, Playable
 from fxcore.export.native import build_with
 from fxcore.models import EffectModel
@@ -45,7 +46,8 @@ class IrExporter(Exporter):
         dry_scale, wet_scale = model.scale.double()
         taps = (model.filters.taps[0].double() * wet_scale / dry_scale).detach().cpu().float().numpy()
         rate = playable.sample_rate
-        comment = json.dumps(playable.facts, sort_keys=True).encode() + b"\0"
+        told = {**playable.facts, "digest": jsonfile.digest([taps])}
+        comment = json.dumps(told, sort_keys=True).encode() + b"\0"
         chunks = [
             (b"fmt ", struct.pack("<HHIIHHH", FLOAT, CHANNELS, rate, rate * BYTES, BYTES, 8 * BYTES, 0)),
             (b"fact", struct.pack("<I", len(taps))),
@@ -74,7 +76,9 @@ class IrExporter(Exporter):
         taps = torch.from_numpy(np.frombuffer(data, "<f4").copy())
         held = {"filters.taps": taps[None], "bias": torch.zeros(1), "scale": torch.ones(2)}
         model = build_with({"kind": "fir", "taps": len(taps)}, held, path)
-        return Playable(model, rate, _facts(chunks.get(b"LIST", b""), path))
+        facts = _facts(chunks.get(b"LIST", b""), path)
+        jsonfile.check_digest(facts.pop("digest", None), [taps], "data", path)
+        return Playable(model, rate, facts)
 
 
 def _chunk(name: bytes, contents: bytes) -> bytes:

@@ -1,7 +1,8 @@
 """Fields of JSON files, taken one by one; each error names the field at fault."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,3 +63,20 @@ def tensor(values: Any, shape: tuple[int, ...], name: str, path: Path) -> Tensor
     if not bool(found.isfinite().all()):
         raise ExportError(f"{path}: field '{name}' holds NaN or infinite values; export it again")
     return found
+
+
+def digest(arrays: Iterable[Any]) -> str:
+    """Of arrays of numbers in their order, as float32: 32 hexadecimal digits."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.asarray(array, dtype="<f4").tobytes())
+    return found.hexdigest()[:32]
+
+
+def check_digest(written: Any, arrays: Iterable[Any], name: str, path: Path) -> None:
+    """Raise where a file tells the digest of its weights, and they are others, or in another order."""
+    if written is not None and written != digest(arrays):
+        raise ExportError(
+            f"{path}: field '{name}' does not match the digest written with it: values were changed or "
+            "reordered; export it again"
+        )

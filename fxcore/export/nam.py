@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fxcore.errors import ExportError
-from fxcore.export import nam_convnet, nam_wavenet
+from fxcore.export import jsonfile, nam_convnet, nam_wavenet
 from fxcore.export.base import Exporter, Limits, Playable
 from fxcore.export.loudness import loudness
 from fxcore.export.nam_fields import WeightReader, count, expect
@@ -61,12 +61,13 @@ class NamExporter(Exporter):
             assert isinstance(model, WaveNet)
             architecture, version = "WaveNet", nam_wavenet.version(model)
             config, weights = nam_wavenet.config(model), nam_wavenet.weights(model)
+        flat = [w for tensor in weights for w in tensor.detach().double().flatten().tolist()]
         document = {
             "version": version,
-            "metadata": _metadata(playable),
+            "metadata": {**_metadata(playable), "digest": jsonfile.digest([flat])},
             "architecture": architecture,
             "config": config,
-            "weights": [w for tensor in weights for w in tensor.detach().double().flatten().tolist()],
+            "weights": flat,
             "sample_rate": playable.sample_rate,
         }
         return json.dumps(document, sort_keys=True).encode()
@@ -87,7 +88,9 @@ class NamExporter(Exporter):
         weights.expect_end()
         rate = count({"sample_rate": document.get("sample_rate") or DEFAULT_RATE}, "sample_rate", path)
         metadata = document.get("metadata")
-        return Playable(model, rate, metadata.get("fxsearch", {}) if isinstance(metadata, dict) else {})
+        metadata = metadata if isinstance(metadata, dict) else {}
+        jsonfile.check_digest(metadata.get("digest"), [weights.flat], "weights", path)
+        return Playable(model, rate, metadata.get("fxsearch", {}))
 
 
 def _metadata(playable: Playable) -> dict[str, Any]:

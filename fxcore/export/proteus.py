@@ -60,6 +60,7 @@ class ProteusExporter(Exporter):
         document = {
             "model_data": MODEL_DATA,
             "state_dict": weights,
+            "digest": jsonfile.digest(weights[name] for name in sorted(weights)),
             "samplerate": playable.sample_rate,
             "fxsearch": playable.facts,
         }
@@ -80,6 +81,8 @@ class ProteusExporter(Exporter):
         held["head.weight"] = jsonfile.tensor(state.get("lin.weight"), (1, HIDDEN), "lin.weight", path)
         held["head.bias"] = jsonfile.tensor(state.get("lin.bias"), (1,), "lin.bias", path)
         held["scale"] = torch.ones(2)
+        weights = [state[name] for name in sorted(state)]
+        jsonfile.check_digest(document.get("digest"), weights, "state_dict", path)
         facts = document.get("fxsearch")
         rate = jsonfile.count({"samplerate": DEFAULT_RATE, **document}, "samplerate", path)
         spec = {"kind": "lstm", "layers": 1, "hidden": HIDDEN, "skip": True}

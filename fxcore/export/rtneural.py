@@ -44,9 +44,11 @@ class RtneuralExporter(Exporter):
     }
 
     def encode(self, playable: Playable) -> bytes:
+        layers = layers_of(playable.model)
         document = {
             "in_shape": [None, None, 1],
-            "layers": layers_of(playable.model),
+            "layers": layers,
+            "digest": jsonfile.digest(_arrays(layers)),
             "sample_rate": playable.sample_rate,
             "metadata": playable.facts,
         }
@@ -111,6 +113,7 @@ def model_of(document: Mapping[str, Any], skip: bool, path: Path) -> EffectModel
             f"{place}.weight": weight.T[..., None] if kind == "conv1d" else weight.T,
             f"{place}.bias": bias,
         }
+    jsonfile.check_digest(document.get("digest"), _arrays(layers), "layers", path)
     if kind == "conv1d":
         return _conv_model(layers[: len(body)], width, dense, held, path)
     return build_with({"kind": kind, "layers": len(body), "hidden": width, "skip": skip}, held, path)
@@ -174,6 +177,11 @@ def _swapped(tensor: Tensor) -> Tensor:
 def _layer(kind: str, size: int, weights: Sequence[Tensor | None]) -> Layer:
     values = [jsonfile.numbers(w) for w in weights if w is not None]
     return {"type": kind, "activation": "", "shape": [None, None, size], "weights": values}
+
+
+def _arrays(layers: Sequence[Layer]) -> list[Any]:
+    """All weights, in their order."""
+    return [array for layer in layers for array in layer["weights"]]
 
 
 def _size(layer: Layer, name: str, path: Path) -> int:

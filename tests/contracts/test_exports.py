@@ -248,6 +248,28 @@ def test_weights_that_are_no_numbers_are_neither_written_nor_read(
     assert path.name in only_line(error)
 
 
+WEIGHTS = {"nam": ("weights",), "proteus": ("state_dict", "rec.bias_ih_l0")}
+WEIGHTS |= dict.fromkeys(("aidax", "rtneural"), ("layers", 0, "weights", 2))  # biases
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind not in PROGRAMS])
+def test_weights_in_another_order_are_refused(kind: str, tmp_path: Path) -> None:
+    settings = next(s for s in MODELS if holds(kind, s) and (kind == "ir" or s["kind"] == "lstm"))
+    path = exported(kind, settings, tmp_path)
+    if kind in WEIGHTS:
+        document = json.loads(path.read_bytes())
+        functools.reduce(lambda held, key: held[key], WEIGHTS[kind], document).reverse()
+        path.write_text(json.dumps(document))
+    else:  # the last two of float32
+        contents = path.read_bytes()
+        path.write_bytes(contents[:-8] + contents[-4:] + contents[-8:-4])
+    with pytest.raises(
+        ExportError, match=r"'(weights|layers|state_dict|data|output_batch)'|is corrupt"
+    ) as error:
+        read_back(path)
+    assert path.name in only_line(error)
+
+
 @BY_FORMAT
 def test_a_file_of_another_kind_is_refused(kind: str, tmp_path: Path) -> None:
     for i, content in enumerate([b"", b"RIFF....WAVE", b"[1, 2, 3]", b"{}", b'"text"', bytes(range(256))]):

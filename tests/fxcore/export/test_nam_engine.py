@@ -5,10 +5,9 @@ differ a little from what we predict, and not at all once we compute with that f
 settles on silence before its first sample, as `predict` does: the beginning is compared as well.
 """
 
-import shutil
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +22,6 @@ from fxcore.models.lstm import LstmNet
 from fxcore.models.nam_wavenet import SIZES
 from fxcore.training import Budget, Fit, TrainingData
 
-PLAYER = Path(__file__).parents[2] / "engines" / "play_nam.mjs"
 SAMPLE_RATE = 44_100
 PAUSE_SAMPLES = 600  # before the dry begins
 MAX_ESR = 3e-5  # 5e-8 to 1.5e-5 were measured, the more the quieter the dry
@@ -65,6 +63,7 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 
 Array = npt.NDArray[np.float64]
+NamCore: TypeAlias = Callable[[Path, Tensor], Tensor]
 pytestmark = pytest.mark.engine
 
 
@@ -89,17 +88,9 @@ def bursts(samples: int) -> Tensor:
     return dry
 
 
-def played(model: EffectModel, dry: Tensor, folder: Path) -> Tensor:
+def played(model: EffectModel, dry: Tensor, folder: Path, nam_core: NamCore) -> Tensor:
     """What NAM Core makes of a dry (1, 1, T) with the model's export, (1, 1, T)."""
-    node = shutil.which("node")
-    assert node, "Node.js is missing; install it, then `make engines`"
-    assert (PLAYER.parent / "node_modules").is_dir(), "the engine is missing; run `make engines`"
-    path = export(Playable(model, SAMPLE_RATE, {}), "nam", folder / "model.nam")
-    dry[0, 0].numpy().tofile(folder / "dry.f32")
-    command = [node, str(PLAYER), str(path), str(folder / "dry.f32"), str(folder / "wet.f32")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return torch.from_numpy(np.fromfile(folder / "wet.f32", np.float32))[None, None]
+    return nam_core(export(Playable(model, SAMPLE_RATE, {}), "nam", folder / "model.nam"), dry)
 
 
 def esr(wet: Tensor, pred: Tensor) -> float:
@@ -107,9 +98,11 @@ def esr(wet: Tensor, pred: Tensor) -> float:
 
 
 @pytest.mark.parametrize("gain", [0.1, 1.0, 4.0], ids=["quiet", "as trained", "loud"])
-def test_the_engine_plays_what_we_predict(distorter: EffectModel, gain: float, tmp_path: Path) -> None:
+def test_the_engine_plays_what_we_predict(
+    distorter: EffectModel, gain: float, tmp_path: Path, nam_core: NamCore
+) -> None:
     dry = gain * bursts(12_000)
-    wet, pred = played(distorter, dry, tmp_path), distorter.predict(dry)
+    wet, pred = played(distorter, dry, tmp_path, nam_core), distorter.predict(dry)
     assert wet.shape == pred.shape
     assert esr(wet, pred) < MAX_ESR
     difference = (wet - pred).abs() / pred.abs().max()
@@ -118,10 +111,10 @@ def test_the_engine_plays_what_we_predict(distorter: EffectModel, gain: float, t
 
 
 def test_with_the_engines_own_tanh_nothing_differs(
-    distorter: EffectModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    distorter: EffectModel, tmp_path: Path, nam_core: NamCore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dry = bursts(8_000)
-    wet = played(distorter, dry, tmp_path)
+    wet = played(distorter, dry, tmp_path, nam_core)
     if isinstance(distorter, LstmNet):
         pred = torch.from_numpy(recurrence(distorter, dry))
     else:
@@ -131,19 +124,19 @@ def test_with_the_engines_own_tanh_nothing_differs(
 
 
 @pytest.mark.parametrize("size", list(SIZES))
-def test_every_size_of_its_own_is_played(size: str, tmp_path: Path) -> None:
+def test_every_size_of_its_own_is_played(size: str, tmp_path: Path, nam_core: NamCore) -> None:
     spec = FAMILIES.parse({"kind": "nam_wavenet", "size": size})
     model, dry = spec.build(torch.Generator().manual_seed(0)).eval(), bursts(8_000)
     model.set_scale(0.2, 0.1)
-    assert esr(played(model, dry, tmp_path), model.predict(dry)) < MAX_ESR
+    assert esr(played(model, dry, tmp_path, nam_core), model.predict(dry)) < MAX_ESR
 
 
 @pytest.mark.parametrize("taps", [30, 2_000])
-def test_an_impulse_response_is_played(taps: int, tmp_path: Path) -> None:
+def test_an_impulse_response_is_played(taps: int, tmp_path: Path, nam_core: NamCore) -> None:
     model = FAMILIES.parse({"kind": "fir", "taps": taps}).build(torch.Generator().manual_seed(0)).eval()
     model.set_scale(0.2, 0.1)
     dry = bursts(8_000)
-    assert esr(played(model, dry, tmp_path), model.predict(dry)) < MAX_ESR_WITH_ITS_TANH
+    assert esr(played(model, dry, tmp_path, nam_core), model.predict(dry)) < MAX_ESR_WITH_ITS_TANH
 
 
 def engine_tanh(signal: Any) -> Any:
