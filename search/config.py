@@ -108,6 +108,9 @@ class SearchSpec(Spec):
         for kind in spec.targets:
             if kind not in FORMATS:
                 raise SpecError(f"unknown format '{kind}'{did_you_mean(kind, FORMATS)}", ("targets",))
+            for name in spec.presets:
+                if refusal := FORMATS[kind].refusal_of(PRESETS[name]):
+                    raise SpecError(f"preset '{name}': {refusal}", ("presets",))
         spec.space()  # refuses unknown families, unknown keys and empty ranges
         return spec
 

@@ -35,7 +35,10 @@ class Exporter(ABC):
 
     def refusal(self, model: EffectModel) -> str | None:
         """Why the format cannot hold the model, and which models it can; None where it can."""
-        spec = model.spec
+        return self.refusal_of(model.spec)
+
+    def refusal_of(self, spec: ModelSpec) -> str | None:
+        """As `refusal`, of models with these settings."""
         limits = self.holds.get(spec.kind)
         if limits is None:
             return f"{self} holds {families(self.holds)} models; this one is a {spec.kind}"

@@ -28,6 +28,12 @@ def load(tmp_path, text: str, *overrides: str) -> SearchSpec:
     return load_yaml(path, SearchSpec, overrides)
 
 
+def test_a_preset_that_a_target_does_not_hold_is_refused(tmp_path):
+    assert load(tmp_path, SEARCH, "presets=[a1_nano]", "targets=[nam]").presets == ("a1_nano",)
+    with pytest.raises(SpecError, match=r"preset 'a1_nano': a \.aidax file holds gru, lstm models"):
+        load(tmp_path, SEARCH, "presets=[a1_nano]", "targets=[aidax]")
+
+
 def test_the_quickstart_is_a_valid_search():
     assert set(load_yaml(QUICKSTART, SearchSpec).families) == {"conv", "lstm", "wavenet"}
 
