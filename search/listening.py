@@ -6,6 +6,8 @@ one the model, X is either; who cannot tell is right half of the time. Both are 
 test.
 
 MUSHRA (ITU-R BS.1534-3): models, a hidden reference and a low-pass anchor are rated beside the wet.
+
+What was heard in a report is saved by it as a file, which the search takes in.
 """
 
 import csv
@@ -14,7 +16,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeAlias
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -23,7 +25,11 @@ from rich.text import Text
 from scipy import signal, stats
 
 from fxcore.audio import Signal
+from fxcore.errors import SpecError
 from fxcore.spec import Registry, Spec
+
+if TYPE_CHECKING:
+    from search.searches import Search
 
 ANCHOR_PASS_HZ, ANCHOR_STOP_HZ, ANCHOR_STOP_DB = 3500.0, 4000.0, 60.0
 FILE = "listening.jsonl"  # one result a line, in the search's folder
@@ -106,6 +112,22 @@ class Mushra(Result):
 TESTS: Registry[Result] = Registry("listening test", Abx, Mushra)
 
 
+class SavedResults(Spec):
+    """The results that a report saved as a file (JSON), and the search that it is of."""
+
+    search: Words
+    data: str  # digest of the store that it learns from
+    results: tuple[Annotated[Result, *TESTS.field()], ...] = Field(min_length=1, max_length=10_000)
+
+    @property
+    def models(self) -> set[str]:
+        """All trials that were heard."""
+        tests = self.results
+        rated = {sound for test in tests if isinstance(test, Mushra) for sound in test.ratings}
+        compared = {test.model for test in tests if isinstance(test, Abx)}
+        return compared | rated - {"dry", "wet", "anchor"}
+
+
 def binomial_p(hits: int, trials: int) -> float:
     """Probability of `hits` or more of `trials` fair coins: the exact one-sided test.
 
@@ -130,7 +152,27 @@ def keep(folder: Path, result: Result) -> None:
     """Add a result to those of the search in `folder`."""
     with (folder / FILE).open("a", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        file.write(json.dumps(result.as_dict(), separators=(",", ":")) + "\n")
+        file.write(_line(result))
+
+
+def bring(search: "Search", path: Path) -> int:
+    """Add the results in a file that a report of `search` saved to those it keeps; how many were new.
+
+    Raises `SpecError` where the file is none, or is of another search.
+    """
+    saved = _read(path)
+    if saved.search != search.name:
+        raise SpecError(f"{path} is of the search '{saved.search}', not of '{search.name}'; name that one")
+    trials = {f"trial-{row.id}" for row in search.trials()}
+    if saved.data != search.study.store_digest or not saved.models <= trials:
+        raise SpecError(f"{path} is of another search named '{search.name}', with other data or trials")
+    with (search.folder / FILE).open("a+", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        known = set(file)
+        new = [line for line in dict.fromkeys(map(_line, saved.results)) if line not in known]
+        file.writelines(new)
+    return len(new)
 
 
 def kept(folder: Path) -> list[Result]:
@@ -174,6 +216,19 @@ def results_table(results: Sequence[Result]) -> Table:
                     *head, "mushra", "hidden reference" if sound == "wet" else sound, f"{rating:.0f}"
                 )
     return table
+
+
+def _line(result: Result) -> str:
+    return json.dumps(result.as_dict(), separators=(",", ":")) + "\n"
+
+
+def _read(path: Path) -> SavedResults:
+    try:
+        return SavedResults.from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, RecursionError):  # no text, or no JSON
+        raise SpecError(f"{path} is no file of results that a report saved: it is not JSON") from None
+    except SpecError as error:
+        raise SpecError(f"{path} is no file of results that a report saved: {error}") from None
 
 
 def _text(text: str) -> str:

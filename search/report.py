@@ -64,7 +64,7 @@ def render(findings: Findings) -> str:
             states=Counter(row.state for row in findings.rows),
             excerpt=excerpt,
             players=[(s, player_source(s.signal, rate)) for s in heard if s.key != "anchor"],
-            listening=listening_data(spec.name, heard, around, rate),
+            listening=listening_data(spec.name, findings.store.digest(), heard, around, rate),
             listening_script=script("listening.js"),
             details=[figures.detail(findings, judged, excerpt) for judged in findings.best],
             families={family: plots.VARIABLES[colour] for family, colour in colours.items()},

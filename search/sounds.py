@@ -65,10 +65,16 @@ def loops(wet: Signal, sample_rate: int) -> list[Loop]:
     return found
 
 
-def listening_data(name: str, found: list[Sound], around: list[Loop], sample_rate: int) -> dict[str, Any]:
-    """What the page's listening tests need, as JSON; sounds that no player shows come with their samples."""
+def listening_data(
+    name: str, data: str, found: list[Sound], around: list[Loop], sample_rate: int
+) -> dict[str, Any]:
+    """What the page's listening tests need, as JSON; sounds that no player shows come with their samples.
+
+    `data` is the digest of the store, by which saved results are known.
+    """
     return {
         "search": name,
+        "data": data,
         "models": [sound.key for sound in found if sound.key.startswith("trial-")],
         "titles": {sound.key: sound.title for sound in found},
         "hidden": {s.key: player_source(s.signal, sample_rate) for s in found if s.key == "anchor"},

@@ -114,16 +114,24 @@ def report_command(
 def listening_command(
     name: Name,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print every answer and rating as CSV.")] = False,
+    add: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Add the results that a report saved, none twice.")
+    ] = None,
     storage: Root = None,
 ) -> None:
     """Show the results of listening tests that are kept with a search.
 
-    Example: `fxsearch listening quickstart --csv`
+    Example: `fxsearch listening quickstart --add quickstart-listening.json`
     """
-    from search.listening import kept, results_table, to_csv
+    from search.listening import bring, kept, results_table, to_csv
     from search.searches import open_search
 
-    results = kept(open_search(name, storage).folder)
+    search = open_search(name, storage)
+    if add:
+        new = bring(search, add)
+        console.print(f"{new} new result{'' if new == 1 else 's'} kept with '{name}'", soft_wrap=True)
+        return
+    results = kept(search.folder)
     if as_csv:
         print(to_csv(results), end="")
     else:

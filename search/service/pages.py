@@ -115,6 +115,7 @@ def listen_page(search: Found) -> Response:
     rows = _listenable(search)
     listening = {
         "search": search.name,
+        "data": search.study.store_digest,
         "models": [f"trial-{row.id}" for row in rows],
         "titles": {"dry": "Dry", "wet": "Wet", "anchor": "Anchor"}
         | {f"trial-{row.id}": f"Trial {row.id}" for row in rows},

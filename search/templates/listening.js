@@ -152,7 +152,7 @@ const Listening = (() => {
         constructor(root, data) {
             this.root = root
             this.data = data
-            this.store = "fxsearch listening " + data.search
+            this.store = `fxsearch listening ${data.search} ${data.data}` // all files on a disk may share one storage
             this.player = new Player(key => data.hidden[key] ?? document.getElementById("sound-" + key).src)
             this.keys = {}
             document.addEventListener("keydown", event => this.onKey(event))
@@ -196,11 +196,11 @@ const Listening = (() => {
                 element("label", {}, "Listener ", element("input", {type: "text", name: "listener", maxlength: 80,
                     autocomplete: "off"})),
                 element("button", {type: "submit"}, "Begin"))
-            const count = this.results().length
-            const kept = element("p", {class: "note"}, count === 0 ? "No results in this browser yet. "
-                : `${count} result${count > 1 ? "s" : ""} in this browser. `)
-            if (count) kept.append(element("button", {type: "button", onclick: () => this.download()}, "Save as CSV"))
-            this.show({}, form, kept)
+            const results = this.results()
+            const count = results.length
+            const kept = element("p", {class: "note"}, count === 0 ? "No results in this browser yet."
+                : `${count} result${count > 1 ? "s" : ""} in this browser.`)
+            this.show({}, form, kept, ...count ? this.saving(results, !this.data.post) : [])
         }
 
         async begin(event) {
@@ -303,10 +303,9 @@ const Listening = (() => {
                 kept = reply?.ok ? "kept with the search" : "kept in this browser only: the service did not take it"
             }
             const lines = test.kind === "abx" ? this.verdict(result) : this.ratings(result)
-            this.show({escape: () => this.showForm()}, ...lines, element("p", {class: "note"}, `The result is ${kept}. `),
-                element("div", {class: "listening-row"},
-                    element("button", {type: "button", onclick: () => this.download(result)}, "Save as CSV"),
-                    element("button", {type: "button", onclick: () => this.showForm()}, "Another test")))
+            this.show({escape: () => this.showForm()}, ...lines, element("p", {class: "note"}, `The result is ${kept}.`),
+                ...this.saving([result], kept !== "kept with the search"),
+                element("button", {type: "button", onclick: () => this.showForm()}, "Another test"))
             this.root.dispatchEvent(new CustomEvent("listening-finished", {bubbles: true, detail: result}))
         }
 
@@ -330,9 +329,21 @@ const Listening = (() => {
             return [element("table", {class: "listening-table"}, element("tbody", {}, ...rows))]
         }
 
-        download(result) {
-            const blob = new Blob([toCsv(result ? [result] : this.results())], {type: "text/csv"})
-            const link = element("a", {href: URL.createObjectURL(blob), download: `${this.data.search}-listening.csv`})
+        /** Buttons that save results: as a table, and as a file that the search takes in. */
+        saving(results, bring) {
+            const {search, data} = this.data
+            const button = (text, kind, content) => element("button", {type: "button",
+                onclick: () => this.download(kind, content)}, text)
+            const row = element("div", {class: "listening-row"}, button("Save as CSV", "csv", toCsv(results)))
+            if (!bring) return [row]
+            row.append(button("Save for the search", "json", JSON.stringify({search, data, results}, null, 1)))
+            return [row, element("p", {class: "note"}, "Who keeps the search adds a saved file to it: ",
+                element("code", {}, `fxsearch listening ${search} --add ${search}-listening.json`))]
+        }
+
+        download(kind, content) {
+            const blob = new Blob([content], {type: kind === "csv" ? "text/csv" : "application/json"})
+            const link = element("a", {href: URL.createObjectURL(blob), download: `${this.data.search}-listening.${kind}`})
             link.click()
             setTimeout(() => URL.revokeObjectURL(link.href), 1000)
         }

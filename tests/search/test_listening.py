@@ -2,19 +2,34 @@
 
 import csv
 import io
+import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import signal
 
 from fxcore.errors import SpecError
-from search.listening import TESTS, Abx, Answer, Mushra, anchor, binomial_p, keep, kept, to_csv
+from search import Search
+from search.listening import TESTS, Abx, Answer, Mushra, Result, anchor, binomial_p, bring, keep, kept, to_csv
 
 
-def nearer(*chosen: str) -> Abx:
-    answers = [Answer(a="dry", b="wet", x="trial-3", answer="b" if c == "wet" else "a") for c in chosen]
-    return Abx(form="nearer", model="trial-3", loop="loud", answers=tuple(answers))
+def nearer(*chosen: str, model: str = "trial-3") -> Abx:
+    answers = [Answer(a="dry", b="wet", x=model, answer="b" if c == "wet" else "a") for c in chosen]
+    return Abx(form="nearer", model=model, loop="loud", answers=tuple(answers))
+
+
+def saved(path: Path, of: Search, *results: Result, **changes: object) -> Path:
+    """A file of results as a report of that search writes it."""
+    values = {
+        "search": of.name,
+        "data": of.store().digest,
+        "results": [result.as_dict() for result in results],
+        **changes,
+    }
+    path.write_text(json.dumps(values))
+    return path
 
 
 def strict(*pairs: tuple[str, str]) -> Abx:
@@ -83,6 +98,55 @@ def test_results_are_told_in_a_line_each(tiny_search, capsys):
         assert len(capsys.readouterr().out.splitlines()) == 11
     finally:
         (tiny_search.folder / "listening.jsonl").unlink()
+
+
+def test_results_that_a_report_saved_are_taken_in_once(tiny_search, tmp_path, capsys):
+    from search.cli import app
+
+    old, new = nearer("wet", model="trial-0"), Mushra(loop="quiet", ratings={"wet": 100, "trial-2": 20})
+    keep(tiny_search.folder, old)
+    try:
+        file = saved(tmp_path / "saved.json", tiny_search, old, new, new)
+        arguments = ["listening", "tiny", "--add", str(file), "--storage", str(tiny_search.storage.root)]
+        app(arguments, standalone_mode=False)
+        assert capsys.readouterr().out == "1 new result kept with 'tiny'\n"
+        assert kept(tiny_search.folder) == [old, new]
+        app(arguments, standalone_mode=False)
+        assert capsys.readouterr().out == "0 new results kept with 'tiny'\n"
+        assert kept(tiny_search.folder) == [old, new]
+    finally:
+        (tiny_search.folder / "listening.jsonl").unlink()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"search": "other"}, "is of the search 'other', not of 'tiny'"),
+        ({"data": "0" * 32}, "is of another search named 'tiny'"),
+        ({"results": [nearer("wet", model="trial-9").as_dict()]}, "is of another search named 'tiny'"),
+        ({"results": [Mushra(loop="x", ratings={"trial-9": 1}).as_dict()]}, "is of another search"),
+        ({"results": []}, "results: "),
+        ({"results": [{**nearer("wet").as_dict(), "model": "../x"}]}, "results.0.*model"),
+        ({"results": [{"kind": "other"}]}, "unknown listening test 'other'"),
+        ({"more": 1}, "unknown key 'more'"),
+    ],
+)
+def test_a_file_that_is_foreign_or_malformed_is_refused_in_one_line(
+    tiny_search, tmp_path, changes, complaint
+):
+    file = saved(tmp_path / "saved.json", tiny_search, nearer("wet", model="trial-0"), **changes)
+    with pytest.raises(SpecError, match=complaint) as refusal:
+        bring(tiny_search, file)
+    assert str(file) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+    assert kept(tiny_search.folder) == []
+
+
+@pytest.mark.parametrize("content", [b"", b"finished,listener\r\n", b"\xff\xfe", b"[" * 100_000, b"3"])
+def test_a_file_of_another_kind_is_refused(tiny_search, tmp_path, content):
+    (tmp_path / "saved.csv").write_bytes(content)
+    with pytest.raises(SpecError, match="no file of results that a report saved"):
+        bring(tiny_search, tmp_path / "saved.csv")
 
 
 @pytest.mark.parametrize("sample_rate", [8000, 44_100, 96_000])
