@@ -40,6 +40,11 @@ class Places(NamedTuple):
     loud: int
     length: int
 
+    def named(self) -> dict[str, tuple[int, int]]:
+        """Samples at which each begins and ends."""
+        starts = {"Transient": self.transient, "Quiet": self.quiet, "Loud": self.loud}
+        return {name: (start, start + self.length) for name, start in starts.items()}
+
 
 def find_excerpt(recordings: Sequence[Recording], sample_rate: int) -> Excerpt:
     """Up to 8 s from the loudest half second of all wets on, or from as late as leaves them 8 s."""
@@ -74,9 +79,14 @@ def rms(signal: Signal) -> float:
 
 
 def matched(signal: Signal, wet: Signal, sample_rate: int) -> Signal:
-    """The signal (1, T) as loud as the wet, K-weighted as in ITU-R BS.1770; silence as it is."""
+    """The signal (1, T) as loud as the wet."""
+    return signal * np.float32(matching_gain(signal, wet, sample_rate))
+
+
+def matching_gain(signal: Signal, wet: Signal, sample_rate: int) -> float:
+    """What makes the signal (1, T) as loud as the wet, K-weighted as in ITU-R BS.1770; 1 for silence."""
     own, other = (float(k_weighted_energy(torch.as_tensor(s)[None], sample_rate)) for s in (signal, wet))
-    return signal * np.float32(np.sqrt(other / own)) if own > 0 else signal
+    return float(np.sqrt(other / own)) if own > 0 else 1.0
 
 
 def playing_gain(signals: Sequence[Signal]) -> float:

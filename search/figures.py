@@ -41,7 +41,7 @@ class Detail(NamedTuple):
     verdict: str
     esr: Markup
     mels: list[Markup]
-    waves: list[Markup]
+    waves: dict[str, Markup]  # by the name of the place
     responses: list[Markup]
 
 
@@ -101,14 +101,12 @@ def _mels(dry: Signal, pred: Signal, wet: Signal, sample_rate: int) -> list[Mark
     return [_svg(panel, f"Mel spectrogram: {name}") for name, panel in panels.items()]
 
 
-def _waves(dry: Signal, wet: Signal, pred: Signal, sample_rate: int) -> list[Markup]:
-    places = find_places(wet, sample_rate)
-    named = {"Transient": places.transient, "Quiet": places.quiet, "Loud": places.loud}
-    panels = []
-    for name, start in named.items():
-        here = slice(start, start + places.length)
+def _waves(dry: Signal, wet: Signal, pred: Signal, sample_rate: int) -> dict[str, Markup]:
+    panels = {}
+    for name, (start, stop) in find_places(wet, sample_rate).named().items():
+        here = slice(start, stop)
         panel = plots.wave_panel(dry[:, here], wet[:, here], pred[:, here], name, start, sample_rate)
-        panels.append(_svg(panel, f"Waveforms at a {name.lower()} place"))
+        panels[name] = _svg(panel, f"Waveforms at a {name.lower()} place")
     return panels
 
 

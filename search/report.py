@@ -22,7 +22,7 @@ from search.findings import TITLES, Findings, gather, nearer, times, verdict
 from search.progress import summary
 from search.references import BASELINES
 from search.searches import Search
-from search.sounds import listening_data, loops, sounds
+from search.sounds import listening_data, loops, sounds, zoom_data
 
 SHOWN_ROWS = 20
 
@@ -45,7 +45,7 @@ def render(findings: Findings) -> str:
     factors = nearer(findings.dry_metrics, best.metrics)
     excerpt = find_excerpt(findings.recordings, rate)
     heard = sounds(findings, excerpt)
-    around = loops(excerpt.cut([r.wet for r in findings.recordings]), rate)
+    wet = excerpt.cut([r.wet for r in findings.recordings])
     colours = figures.family_colours(findings.rows)
     return (
         templates()
@@ -64,8 +64,9 @@ def render(findings: Findings) -> str:
             states=Counter(row.state for row in findings.rows),
             excerpt=excerpt,
             players=[(s, player_source(s.signal, rate)) for s in heard if s.key != "anchor"],
-            listening=listening_data(spec.name, findings.store.digest(), heard, around, rate),
-            listening_script=script("listening.js"),
+            listening=listening_data(spec.name, findings.store.digest(), heard, loops(wet, rate), rate),
+            zoom=zoom_data(heard, wet, rate),
+            scripts=[script("listening.js"), script("zoom.js")],
             details=[figures.detail(findings, judged, excerpt) for judged in findings.best],
             families={family: plots.VARIABLES[colour] for family, colour in colours.items()},
             curves=figures.curves(findings, colours),

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fxcore.audio import Signal
-from search.excerpt import Excerpt, find_places, matched, player_source, playing_gain, rms
+from search.excerpt import Excerpt, find_places, matched, matching_gain, player_source, playing_gain, rms
 from search.findings import Findings
 from search.listening import anchor
 
@@ -19,6 +19,7 @@ class Sound(NamedTuple):
     title: str
     note: str
     signal: Signal
+    gain: float = 1.0  # of the signal over what plots show
 
 
 class Loop(NamedTuple):
@@ -45,13 +46,13 @@ def sounds(findings: Findings, excerpt: Excerpt) -> list[Sound]:
         pred, number = excerpt.cut(judged.preds), judged.row.id
         level_db = 20 * np.log10(max(rms(wet - pred), 1e-9) / max(rms(wet), 1e-9))
         relation = f"{abs(level_db):.0f} dB {'below' if level_db < 0 else 'above'} the wet"
-        model = matched(pred, wet, rate)
-        found.append(Sound(f"trial-{number}", f"Trial {number}", "what the model makes of the dry", model))
+        own, note = matching_gain(pred, wet, rate), "what the model makes of the dry"
+        found.append(Sound(f"trial-{number}", f"Trial {number}", note, pred * np.float32(own), own))
         found.append(Sound(f"residual-{number}", "Its residual", f"wet − model, {relation}", wet - pred))
     low = matched(anchor(wet, rate), wet, rate)
     found.append(Sound("anchor", "Anchor", "the wet without what lies above 3.5 kHz", low))
-    gain = np.float32(playing_gain([sound.signal for sound in found]))
-    return [sound._replace(signal=gain * sound.signal) for sound in found]
+    gain = playing_gain([sound.signal for sound in found])
+    return [sound._replace(signal=np.float32(gain) * sound.signal, gain=gain * sound.gain) for sound in found]
 
 
 def loops(wet: Signal, sample_rate: int) -> list[Loop]:
@@ -79,4 +80,13 @@ def listening_data(
         "titles": {sound.key: sound.title for sound in found},
         "hidden": {s.key: player_source(s.signal, sample_rate) for s in found if s.key == "anchor"},
         "loops": [loop._asdict() for loop in around],
+    }
+
+
+def zoom_data(found: list[Sound], wet: Signal, sample_rate: int) -> dict[str, Any]:
+    """What the page's waveforms need beside its players: the players' gains, and samples to begin at."""
+    return {
+        "sample_rate": sample_rate,
+        "gains": {sound.key: sound.gain for sound in found},
+        "places": find_places(wet, sample_rate).named(),
     }

@@ -354,7 +354,7 @@ const Listening = (() => {
         if (root) new Section(root, JSON.parse(document.getElementById("listening-data").textContent))
     }
 
-    return {begin, binomialP, drawRoles, isHit, toCsv}
+    return {begin, binomialP, bytesOf, drawRoles, element, isHit, toCsv}
 })()
 if (typeof document !== "undefined") Listening.begin()
 if (typeof module !== "undefined") module.exports = Listening

@@ -54,7 +54,7 @@ def loudness(signal: np.ndarray) -> float:
 def test_the_page_needs_no_network(page):
     assert "http" not in page
     assert not re.search(r'(src|href)="(?!data:|#)', page)
-    assert len(re.findall(r"<script", page)) == 2  # the listening tests and what they play
+    assert len(re.findall(r"<script", page)) == 4  # listening tests, waveforms, and what each needs
 
 
 def test_the_same_search_gives_the_same_page(tiny_search, page, tmp_path):
@@ -198,9 +198,9 @@ def test_the_listening_tests_have_all_that_they_play(findings, page):
 def test_the_yaml_at_the_end_is_the_search(tiny_search, page):
     text = spec_yaml(tiny_search.spec)
     assert SearchSpec.from_dict(yaml.safe_load(text)) == tiny_search.spec
-    assert f"<pre>{text}</pre>" in page
+    assert f'<pre tabindex="0">{text}</pre>' in page
     assert f"fxsearch render recipe.yaml --out {tiny_search.spec.data}" in page
-    (recipe,) = re.findall(r"<pre>(sample_rate:.*?)</pre>", page, flags=re.DOTALL)
+    (recipe,) = re.findall(r"<pre[^>]*>(sample_rate:.*?)</pre>", page, flags=re.DOTALL)
     assert yaml.safe_load(html.unescape(recipe)) == tiny_search.store().manifest.recipe
     assert f"fxsearch export tiny --trial {tiny_search.best().id}" in page
 

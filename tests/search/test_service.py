@@ -2,8 +2,6 @@
 
 import io
 import json
-import shutil
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import uvicorn
 from fastapi.testclient import TestClient
 
 from fxcore.errors import FxError
@@ -37,14 +34,6 @@ ABX = {
     "loop": "loud",
     "answers": [{"a": "dry", "b": "wet", "x": "trial-0", "answer": "b"}],
 }
-
-
-@pytest.fixture(scope="module")
-def root(tiny_search: Search, tmp_path_factory: pytest.TempPathFactory) -> Storage:
-    """A copy of the storage that holds `tiny`, to change."""
-    folder = tmp_path_factory.mktemp("served") / "root"
-    shutil.copytree(tiny_search.storage.root, folder)
-    return Storage(folder)
 
 
 @pytest.fixture(scope="module")
@@ -366,23 +355,12 @@ def test_a_revision_changes_with_the_record(root):
     assert revision(folder) != before
 
 
-def test_viewers_are_told_at_once_and_after_a_change(root):
-    config = uvicorn.Config(create_app(root), port=0, log_level="error", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        with httpx2.stream("GET", f"http://127.0.0.1:{port}/api/searches/tiny/events", timeout=20) as stream:
-            lines = stream.iter_lines()
-            assert next(lines) == "event: changed"
-            add_line(root.search("tiny"))
-            assert "event: changed" in (next(lines) for _ in range(4))
-    finally:
-        server.should_exit = True
-        thread.join()
+def test_viewers_are_told_at_once_and_after_a_change(root, address):
+    with httpx2.stream("GET", f"{address}/api/searches/tiny/events", timeout=20) as stream:
+        lines = stream.iter_lines()
+        assert next(lines) == "event: changed"
+        add_line(root.search("tiny"))
+        assert "event: changed" in (next(lines) for _ in range(4))
 
 
 @pytest.mark.slow
