@@ -86,19 +86,19 @@ class SearchRequest(BaseModel):
     budget: dict[str, Any]
 
 
-def storage_of(request: Request) -> Storage:
+async def storage_of(request: Request) -> Storage:  # async: else each costs a turn of a thread
     """The root that the service serves."""
     found: Storage = request.app.state.storage
     return found
 
 
-def cluster_of(request: Request) -> str | None:
+async def cluster_of(request: Request) -> str | None:
     """The Ray cluster that searches run on; None for this machine."""
     found: str | None = request.app.state.cluster
     return found
 
 
-def name_of(name: Name, storage: Annotated[Storage, Depends(storage_of)]) -> str:
+async def name_of(name: Name, storage: Annotated[Storage, Depends(storage_of)]) -> str:
     """The name of a search that is there; raises `UnknownError`."""
     if not storage.has(name):
         raise UnknownError(f"no search '{name}'{did_you_mean(name, storage.searches())}")

@@ -1,11 +1,10 @@
 """The application: routes, protection, errors."""
 
 from fastapi import FastAPI
-from starlette.middleware.base import BaseHTTPMiddleware
 
 from search.service import api, pages
 from search.service.problems import tell_problems
-from search.service.protection import BodyLimit, Gate
+from search.service.protection import BodyLimit, Gate, Guard
 from search.service.watching import Watch
 from search.storage import Storage
 
@@ -27,7 +26,7 @@ def create_app(storage: Storage, token: str | None = None, cluster: str | None =
     app.state.storage, app.state.watch, app.state.gate = storage, Watch(storage), Gate(token)
     app.state.cluster = cluster
     app.add_middleware(BodyLimit, limit=_most_bytes)
-    app.add_middleware(BaseHTTPMiddleware, dispatch=app.state.gate)
+    app.add_middleware(Guard, gate=app.state.gate)
     app.include_router(api.router)
     app.include_router(pages.router)
     tell_problems(app, pages.problem_page)

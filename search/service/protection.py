@@ -7,13 +7,14 @@ that its log-in page sets. What changes state must come from the service's own p
 
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fxcore.files import write_bytes
@@ -44,8 +45,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
-Next = Callable[[Request], Awaitable[Response]]
-
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches that address."""
@@ -67,23 +66,18 @@ def load_token(root: Path) -> tuple[str, Path]:
 
 
 class Gate:
-    """Middleware: lets a request pass, or says why not."""
+    """Who may ask."""
 
     def __init__(self, token: str | None) -> None:
         """Without a token, requests must come from this machine."""
         self.token = token
 
-    async def __call__(self, request: Request, call_next: Next) -> Response:
-        answer = self._refusal(request) or await call_next(request)
-        for name, value in HEADERS.items():
-            answer.headers.setdefault(name, value)
-        return answer
-
     def knows(self, token: str) -> bool:
         """Whether it is the token, in constant time."""
         return self.token is not None and hmac.compare_digest(token.encode(), self.token.encode())
 
-    def _refusal(self, request: Request) -> Response | None:
+    def refusal(self, request: Request) -> Response | None:
+        """Why a request is not served; None where it is."""
         if self.token is None and not is_loopback(request.url.hostname or ""):
             return problem(403, "this service answers on localhost only; open it under http://127.0.0.1")
         if request.method not in SAFE_METHODS and not _same_origin(request):
@@ -106,6 +100,27 @@ def _same_origin(request: Request) -> bool:
     if site is not None and site not in ("same-origin", "none"):
         return False
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
+
+
+class Guard:
+    """Middleware: lets a request pass the gate, or answers why not, and says what a page may load."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self.app, self.gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await (self.gate.refusal(Request(scope)) or self.app)(scope, receive, guarded)
 
 
 class BodyLimit:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Generic, NamedTuple, TypeVar
+from typing import ClassVar, Generic, NamedTuple, TypeVar
 
 from search.attributes import latest_changes
 from search.database import light_engine
@@ -18,7 +18,7 @@ from search.searches import Search
 from search.storage import Storage
 
 LOOK_SECONDS = 1.0
-VIEWER_SECONDS = 0.1  # more between looks for each viewer: what they all fetch takes time from the search
+VIEWER_SECONDS = 0.15  # more between looks for each viewer: what they all fetch takes time from the search
 
 
 T = TypeVar("T")
@@ -47,10 +47,12 @@ def revision(storage: Storage, name: str) -> Revision:
 class Made(Generic[T]):
     """What was made of a search at its latest revision: made once, however many ask at once."""
 
+    _locks: ClassVar[defaultdict[Path, threading.Lock]] = defaultdict(threading.Lock)
+    _opened: ClassVar[dict[Path, tuple[Revision, Search]]] = {}  # for all that is made of it: slow to open
+
     def __init__(self, make: Callable[[Search], T]) -> None:
         self.make = make
         self._found: dict[Path, tuple[Revision, T]] = {}
-        self._locks: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)
 
     def __call__(self, storage: Storage, name: str) -> T:
         """Of the search `name`; raises `SearchError` where there is none."""
@@ -59,7 +61,11 @@ class Made(Generic[T]):
             now = revision(storage, name)
             known, found = self._found.get(folder, (None, None))
             if known != now or found is None:
-                found = self.make(Search(name, storage))
+                opened, search = self._opened.get(folder, (None, None))
+                if opened != now or search is None:
+                    search = Search(name, storage)
+                    self._opened[folder] = now, search
+                found = self.make(search)
                 self._found[folder] = now, found
             return found
 

@@ -356,7 +356,7 @@ def test_a_revision_changes_with_the_record(root):
 
 
 def test_viewers_are_told_at_once_and_after_a_change(root, address):
-    with httpx2.stream("GET", f"{address}/api/searches/tiny/events", timeout=20) as stream:
+    with httpx2.stream("GET", f"{address}/api/searches/tiny/events", timeout=60) as stream:
         lines = stream.iter_lines()
         assert next(lines) == "event: changed"
         add_line(root.search("tiny"))
