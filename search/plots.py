@@ -224,7 +224,7 @@ def parallel_coordinates(across: Sequence[ParallelAxis], colours: Sequence[str])
                 va="center",
                 fontsize=FONT_POINTS - 1,
                 color=MUTED,
-                bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none", "alpha": 0.75},
+                bbox={"boxstyle": "square,pad=0.1", "facecolor": PAPER, "edgecolor": "none"},
                 zorder=4,
             )
     for i, colour in reversed(list(enumerate(colours))):

@@ -30,6 +30,7 @@ from search.service.problems import TakenError, UnknownError
 from search.service.processes import import_pair, run_search
 from search.service.watching import Watch
 from search.storage import Storage
+from search.study import TrialRow
 
 STORES = "stores"
 TOP = 5  # trials in detail in a report
@@ -152,20 +153,7 @@ def show_board(
 @router.get("/searches/{name}/curves")
 def show_curves(search: Found, best: Annotated[int, Query(ge=1, le=1000)] = 50) -> dict[str, Any]:
     """The objective of the best trials at each of their reports, on the validation split."""
-    objective, curves = search.spec.objective, []
-    rows = [row for row in search.trials() if row.metrics][:best]
-    for row in rows:
-        reports = [report for report in search.study.reports(row.id) if not report.diverged]
-        if reports:
-            curves.append(
-                {
-                    "trial": row.id,
-                    "family": row.family,
-                    "compute_seconds": [report.compute_seconds for report in reports],
-                    "values": [report.metrics[objective] for report in reports],
-                }
-            )
-    return {"objective": objective, "curves": curves}
+    return {"objective": search.spec.objective, "curves": curves(search, search.trials(), best)}
 
 
 @router.get("/searches/{name}/events", response_class=StreamingResponse)
@@ -264,6 +252,19 @@ def list_stores(storage: Root) -> list[dict[str, Any]]:
 async def upload_pair(name: Name, dry: UploadFile, wet: UploadFile, storage: Root) -> dict[str, Any]:
     """Make the store `stores/NAME` of a dry and a wet recording: checked, aligned and split."""
     return await take_in(storage, name, dry, wet)
+
+
+def curves(search: Search, rows: list[TrialRow], best: int) -> list[dict[str, Any]]:
+    """Of the first `best` trials with a result, the objective at each report."""
+    found = []
+    for row in [row for row in rows if row.metrics][:best]:
+        if reports := [report for report in search.study.reports(row.id) if not report.diverged]:
+            seconds = [report.compute_seconds for report in reports]
+            values = [report.metrics[search.spec.objective] for report in reports]
+            found.append(
+                {"trial": row.id, "family": row.family, "compute_seconds": seconds, "values": values}
+            )
+    return found
 
 
 def begin(storage: Storage, values: dict[str, Any], address: str | None) -> Launched:

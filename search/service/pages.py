@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 
 from datasets.store import SampleStore
 from fxcore.errors import FxError, SpecError
-from fxcore.export import formats_for
+from fxcore.export import formats_for, load
 from fxcore.models import FAMILIES
 from search import figures, plots
 from search.board import pareto
@@ -25,9 +25,9 @@ from search.service import listenable
 from search.service.api import (
     Cluster,
     begin,
+    curves,
     name_of,
     search_of,
-    show_curves,
     storage_of,
     store_below,
     stores,
@@ -80,17 +80,8 @@ def searches_page(storage: Root) -> Response:
 
 
 @router.get("/searches/{name}")
-def search_page(search: Found) -> Response:
-    rows = search.trials()
-    return page(
-        "search.html",
-        search=search,
-        state=search.state,
-        spec=search.spec,
-        colours=_colours(rows),
-        formats=_formats(search, rows[0]) if rows and rows[0].metrics else [],
-        **_board(search, rows),
-    )
+def search_page(name: Known, storage: Root) -> Response:
+    return _search_page(storage, name)
 
 
 @router.get("/searches/{name}/board")
@@ -274,7 +265,7 @@ def _fits_nam(search: Search, row: TrialRow) -> bool:
 def _formats(search: Search, row: TrialRow) -> list[str]:
     """What can hold a trial's model; nothing where it cannot be read any more."""
     try:
-        return formats_for(search.playable(row.id).model)
+        return formats_for(load(search.checkpoint(row.id)).model)
     except FxError:
         return []
 
@@ -284,13 +275,25 @@ def _colours(rows: list[TrialRow]) -> dict[str, str]:
     return {family: plots.VARIABLES[colour] for family, colour in figures.family_colours(rows).items()}
 
 
-def _make_board(search: Search) -> str:
-    values = {"search": search, "state": search.state, **_board(search, search.trials())}
+def _make_page(search: Search, rows: list[TrialRow]) -> Response:
+    return page(
+        "search.html",
+        search=search,
+        state=search.state,
+        spec=search.spec,
+        colours=_colours(rows),
+        formats=_formats(search, rows[0]) if rows and rows[0].metrics else [],
+        **_board(search, rows),
+    )
+
+
+def _make_board(search: Search, rows: list[TrialRow]) -> str:
+    values = {"search": search, "state": search.state, **_board(search, rows)}
     return environment.get_template("service/board.html").render(**values)
 
 
-def _make_plots(search: Search) -> bytes:
-    rows, objective = search.trials(), search.spec.objective
+def _make_plots(search: Search, rows: list[TrialRow]) -> bytes:
+    objective = search.spec.objective
     front = {row.id for row in pareto(rows, objective)}
     points = [
         {
@@ -307,19 +310,19 @@ def _make_plots(search: Search) -> bytes:
         "objective": figures.title(objective),
         "colours": _colours(rows),
         "points": points[:MOST_POINTS],
-        "curves": show_curves(search, SHOWN_CURVES)["curves"],
+        "curves": curves(search, rows, SHOWN_CURVES),
     }
     return json.dumps(values).encode()
 
 
-def _make_parallel(search: Search) -> str:
-    rows = search.trials()
+def _make_parallel(search: Search, rows: list[TrialRow]) -> str:
     with drawing:
         found = figures.parallels(rows, search.spec.objective, figures.family_colours(rows))
     return environment.get_template("service/parallel.html").render(parallels=found)
 
 
-_board_html, _plots_json, _parallel_html = Made(_make_board), Made(_make_plots), Made(_make_parallel)
+_search_page, _board_html = Made(_make_page), Made(_make_board)
+_plots_json, _parallel_html = Made(_make_plots), Made(_make_parallel)
 
 
 def _number(text: str) -> float:

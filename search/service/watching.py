@@ -16,6 +16,7 @@ from search.database import light_engine
 from search.lease import is_driven
 from search.searches import Search
 from search.storage import Storage
+from search.study import TrialRow
 
 LOOK_SECONDS = 1.0
 VIEWER_SECONDS = 0.15  # more between looks for each viewer: what they all fetch takes time from the search
@@ -48,9 +49,9 @@ class Made(Generic[T]):
     """What was made of a search at its latest revision: made once, however many ask at once."""
 
     _locks: ClassVar[defaultdict[Path, threading.Lock]] = defaultdict(threading.Lock)
-    _opened: ClassVar[dict[Path, tuple[Revision, Search]]] = {}  # for all that is made of it: slow to open
+    _read: ClassVar[dict[Path, tuple[Revision, Search, list[TrialRow]]]] = {}  # once for all that is made
 
-    def __init__(self, make: Callable[[Search], T]) -> None:
+    def __init__(self, make: Callable[[Search, list[TrialRow]], T]) -> None:
         self.make = make
         self._found: dict[Path, tuple[Revision, T]] = {}
 
@@ -61,11 +62,10 @@ class Made(Generic[T]):
             now = revision(storage, name)
             known, found = self._found.get(folder, (None, None))
             if known != now or found is None:
-                opened, search = self._opened.get(folder, (None, None))
-                if opened != now or search is None:
+                if folder not in self._read or self._read[folder][0] != now:
                     search = Search(name, storage)
-                    self._opened[folder] = now, search
-                found = self.make(search)
+                    self._read[folder] = now, search, search.trials()
+                found = self.make(*self._read[folder][1:])
                 self._found[folder] = now, found
             return found
 

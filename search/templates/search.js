@@ -15,7 +15,7 @@
 
     /** Of a logarithmic axis: ticks at 1, 2 and 5 only. */
     function few(_, ticks) {
-        return ticks.map(tick => "125".includes(tick.toExponential()[0]) ? tick : null)
+        return ticks.map(tick => /^[125]\.00e/.test(tick.toExponential(2)) ? tick : null)
     }
 
     function range(_, low, high) {
@@ -42,8 +42,11 @@
             curve.compute_seconds.forEach((second, i) => { column[rows.get(second)] = curve.values[i] })
             return column
         })
-        const series = ordered.map((curve, i) => ({stroke: () => css(colours[curve.family]), spanGaps: true,
-            width: i === ordered.length - 1 ? 3 : 1, points: {show: curve.values.length === 1, size: 6}}))
+        const series = ordered.map((curve, i) => {
+            const colour = () => css(colours[curve.family])
+            return {stroke: colour, spanGaps: true, width: i === ordered.length - 1 ? 3 : 1,
+                points: {show: curve.values.length === 1, size: 6, fill: colour}}
+        })
         draw("curves", series, [seconds, ...data], {time: false}, ["compute time (s)", objective])
     }
 

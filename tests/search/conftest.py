@@ -1,4 +1,4 @@
-"""A real search, run once: three trials of two families on a few seconds of fuzz; its pages; a browser; a cluster."""
+"""A real search, run once: three trials of two families on some fuzz; its pages; a browser; a cluster."""
 
 import os
 import resource

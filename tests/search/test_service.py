@@ -2,6 +2,8 @@
 
 import io
 import json
+import shutil
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -361,6 +363,42 @@ def test_viewers_are_told_at_once_and_after_a_change(root, address):
         assert next(lines) == "event: changed"
         add_line(root.search("tiny"))
         assert "event: changed" in (next(lines) for _ in range(4))
+
+
+def grow(record: Path, n_trials: int) -> None:
+    """Copy a complete trial within a search's record until there are so many."""
+    with sqlite3.connect(record) as database:
+        ((trial, top, n_known),) = database.execute(
+            "SELECT min(trial_id), max(trial_id), count(*) FROM trials"
+        )
+        counted = (
+            f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n_trials - n_known})"
+        )
+        for table in ("trials", "trial_user_attributes", "trial_values", "trial_intermediate_values"):
+            names = [column[1] for column in database.execute(f"PRAGMA table_info({table})")]
+            values = {name: name for name in names}
+            values[names[0]] = f"(SELECT max({names[0]}) FROM {table}) + row_number() OVER ()"
+            values |= {"trial_id": f"{top} + i", "number": f"{n_known - 1} + i"}
+            chosen = ", ".join(values[name] for name in names)
+            database.execute(
+                f"INSERT INTO {table} {counted} SELECT {chosen} FROM {table}, n WHERE trial_id = {trial}"
+            )
+
+
+@pytest.mark.slow
+def test_a_board_of_ten_thousand_trials_takes_less_than_two_seconds(root):
+    shutil.copytree(root.search("tiny"), root.search("big"))
+    with sqlite3.connect(root.search("big") / "study.db") as database:
+        database.execute("UPDATE studies SET study_name = 'big'")
+    grow(root.search("big") / "study.db", 10_000)
+    with TestClient(create_app(root), base_url=HERE) as client:
+        client.get("/searches/tiny")  # what is imported at first
+        start = time.process_time()
+        page = client.get("/searches/big").text
+        assert time.process_time() - start < 2.0
+    assert "10000 trials begun" in page
+    assert page.count("<tr") == 1 + 100 + 2
+    shutil.rmtree(root.search("big"))
 
 
 @pytest.mark.slow
