@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fxcore.models.base import EffectModel, ModelSpec, State, TrainingSpec
 from fxcore.models.convolution import causal_conv, memory_samples, receptive_field
-from fxcore.models.layer_product import Activation, activate, layer_product
+from fxcore.models.layer_product import Activation, activate, layer_played, layer_product
 
 
 class LayerArray(NamedTuple):
@@ -152,13 +152,12 @@ class WaveNetArray(nn.Module):
         self, hidden: Tensor, dry: Tensor, summed: Tensor | None, pasts: Sequence[Tensor | None], length: int
     ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
         """Hidden signal and `length` samples of the head's sum for the next array, and the new pasts."""
-        hidden, after = self.rechannel(hidden), []
+        hidden, after = self.rechannel(hidden), list[Tensor | None]()
         if summed is None:
             summed = hidden.new_zeros(len(hidden), self.channels, length)
-        training = pasts[0] is None and torch.is_grad_enabled()
-        if training and hidden.device.type == "cpu" and not self.gated:
-            hidden, summed = self._products(hidden, dry, summed)
-            after = [None] * len(self.layers)
+        plain = hidden.device.type == "cpu" and not self.gated and not torch.compiler.is_exporting()
+        if plain and (pasts[0] is None or (len(hidden) == 1 and not torch.is_grad_enabled())):
+            hidden, summed, after = self._products(hidden, dry, summed, pasts)
         else:
             for layer, past in zip(self.layers, pasts[:-1], strict=True):
                 hidden, active, past = layer(hidden, dry, past)
@@ -167,15 +166,21 @@ class WaveNetArray(nn.Module):
         summed, past = causal_conv(self.head, summed, pasts[-1])
         return hidden, summed, [*after, past]
 
-    def _products(self, hidden: Tensor, dry: Tensor, summed: Tensor) -> tuple[Tensor, Tensor]:
-        """What the layers make of whole windows, ready for their gradient."""
-        for i, module in enumerate(self.layers):
+    def _products(
+        self, hidden: Tensor, dry: Tensor, summed: Tensor, pasts: Sequence[Tensor | None]
+    ) -> tuple[Tensor, Tensor, list[Tensor | None]]:
+        """What the layers make of whole windows, ready for their gradient, or of a block after its past."""
+        after = list[Tensor | None]()
+        for i, (module, past) in enumerate(zip(self.layers, pasts[:-1], strict=True)):
             layer = cast(WaveNetLayer, module)
             residual = None if self.last and i == len(self.layers) - 1 else layer.residual
-            hidden, summed = layer_product(
-                layer.conv, layer.mixin, residual, layer.activation, hidden, dry, summed
-            )
-        return hidden, summed
+            layer_of = (layer.conv, layer.mixin, residual, layer.activation)
+            if past is None:
+                hidden, summed = layer_product(*layer_of, hidden, dry, summed)
+            else:
+                hidden, past = layer_played(*layer_of, hidden, dry, summed, past)
+            after.append(past)
+        return hidden, summed, after
 
 
 class WaveNet(EffectModel):

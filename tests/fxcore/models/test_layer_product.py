@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fxcore.models.layer_product import Activation, activate, layer_product
+from fxcore.models.layer_product import Activation, activate, layer_played, layer_product
 
 CHANNELS, SUMMED = 5, 40
 
@@ -26,7 +26,7 @@ def layer(
     mixed = conv(hidden)
     active = activate(mixed + mixin(dry[..., -mixed.shape[-1] :]), activation)
     after = hidden[..., -active.shape[-1] :] + residual(active)
-    return after, summed + active[..., -SUMMED:]
+    return after, summed + active[..., -summed.shape[-1] :]
 
 
 def signals(batch: int) -> list[Tensor]:
@@ -72,3 +72,22 @@ def test_the_dry_costs_no_gradient_where_none_is_asked_for() -> None:
     total.sum().backward()
     assert dry.grad is None
     assert hidden.grad is not None
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "leaky_relu"])
+@pytest.mark.parametrize(("kernel", "dilation"), [(2, 1), (3, 8), (1, 1), (6, 5)])
+@pytest.mark.parametrize("samples", [1, 64, 1000])
+@torch.no_grad()
+def test_blocks_are_played_as_the_definition_has_them(
+    activation: Activation, kernel: int, dilation: int, samples: int
+) -> None:
+    convs, memory = convolutions(kernel, dilation), (kernel - 1) * dilation
+    rng = torch.Generator().manual_seed(1)
+    joined = torch.randn(1, CHANNELS, memory + samples, generator=rng)
+    dry, summed = (torch.randn(1, channels, samples, generator=rng) for channels in (1, CHANNELS))
+    total = summed.clone()
+    after, past = layer_played(*convs, activation, joined[..., memory:], dry, total, joined[..., :memory])
+    expected, expected_sum = layer(convs, activation, joined, dry, summed)
+    torch.testing.assert_close(after, expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(total, expected_sum, rtol=0, atol=1e-5)
+    assert torch.equal(past, joined[..., samples:])
