@@ -30,6 +30,7 @@ class Storage:
     def __init__(self, root: Path | str | None = None) -> None:
         given = str(root or os.environ.get("FXSEARCH_STORAGE") or DEFAULT_ROOT)
         self.remote = Folder.at(given) if "://" in given else None
+        self.absolute = self.remote is not None or Path(given).expanduser().is_absolute()  # means one thing
         self.root = (
             cache_root() / "remote" / digest_of(given) if self.remote else Path(given).expanduser().absolute()
         )

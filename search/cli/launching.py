@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 
 from search.cli.common import EXIT_INTERRUPTED, AsJson, Name, Root, app, console, print_json
+from search.cli.elsewhere import Cluster, asked_there, status_of, submitted
 
 if TYPE_CHECKING:
     from search.config import SearchSpec
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
 
 
 Address = Annotated[
-    str | None, typer.Option("--address", help="A Ray cluster, HOST:PORT (default: this machine).")
+    str | None,
+    typer.Option(
+        "--address",
+        help="A Ray cluster: HOST:PORT drives it from here, http://HOST:8265 leaves the search to it.",
+    ),
 ]
 TakeOver = Annotated[
     bool, typer.Option("--take-over", help="Go on though a driver elsewhere, silent by now, holds it.")
@@ -45,9 +50,16 @@ def launch_command(
     """
     from fxcore.yamlfile import load_yaml
     from search.config import SearchSpec
+    from search.engine.jobs import SPEC_FILE, forget
     from search.searches import launch
+    from search.storage import Storage
 
     spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={json.dumps(name)}"] if name else [])])
+    command = ["launch", SPEC_FILE, *(["--take-over"] if take_over else [])]
+    if submitted(spec.name, command, address, storage, spec):
+        return
+    if address is None:
+        forget(Storage(storage), spec.name)
     _run(
         spec,
         lambda progress: launch(
@@ -64,13 +76,17 @@ def resume_command(
     take_over: TakeOver = False,
     storage: Root = None,
 ) -> None:
-    """Go on with a search that was paused, interrupted or killed, by its name.
+    """Go on with a search that was paused, interrupted or killed: where it was submitted to, else from here.
 
     Example: `fxsearch resume quickstart`
     """
     from search.searches import open_search, resume
 
     overrides = settings or []
+    options = [part for override in overrides for part in ("--set", override)]
+    command = ["resume", name, *options, *(["--take-over"] if take_over else [])]
+    if submitted(name, command, address, storage):
+        return
     spec = open_search(name, storage).spec
     _run(
         spec,
@@ -101,44 +117,49 @@ def extend_command(
     """
     from search.searches import open_search
 
+    limit = [] if minutes is None else ["--minutes", str(minutes)]
+    if submitted(name, ["extend", name, "--trials", str(trials), *limit], address, storage):
+        return
     more = open_search(name, storage).spec.budget.trials + trials
     budget = [f"budget.trials={more}", f"budget.minutes={'null' if minutes is None else minutes}"]
     resume_command(name, address=address, settings=budget, storage=storage)
 
 
 @app.command("pause")
-def pause_command(name: Name, storage: Root = None) -> None:
+def pause_command(name: Name, address: Cluster = None, storage: Root = None) -> None:
     """Let a running search end after its trials' next reports; `resume` goes on from there.
 
     Example: `fxsearch pause quickstart`
     """
     from search.searches import open_search
 
+    asked_there(name, ["pause", name], address, storage)
     open_search(name, storage).pause()
     console.print(f"'{name}' pauses after its trials' next reports; go on with: fxsearch resume {name}")
 
 
 @app.command("stop")
-def stop_command(name: Name, storage: Root = None) -> None:
+def stop_command(name: Name, address: Cluster = None, storage: Root = None) -> None:
     """End a search as it is: its running trials count as far as they came.
 
     Example: `fxsearch stop quickstart`
     """
     from search.searches import open_search
 
+    asked_there(name, ["stop", name], address, storage)
     open_search(name, storage).stop()
     console.print(f"'{name}' ends with what it has")
 
 
 @app.command("status")
-def status_command(name: Name, as_json: AsJson = False, storage: Root = None) -> None:
+def status_command(
+    name: Name, as_json: AsJson = False, address: Cluster = None, storage: Root = None
+) -> None:
     """Say whether a search runs, who drives it, and how far it is.
 
     Example: `fxsearch status quickstart`
     """
-    from search.searches import open_search
-
-    status = open_search(name, storage).status()
+    status = status_of(name, address, storage)
     if as_json:
         print_json(status)
         return
@@ -149,13 +170,14 @@ def status_command(name: Name, as_json: AsJson = False, storage: Root = None) ->
 
 
 @app.command("logs")
-def logs_command(name: Name, storage: Root = None) -> None:
+def logs_command(name: Name, address: Cluster = None, storage: Root = None) -> None:
     """Print what happened in a search, a line for each trial that began or ended.
 
     Example: `fxsearch logs quickstart`
     """
     from search.searches import open_search
 
+    asked_there(name, ["logs", name], address, storage)
     print(open_search(name, storage).log(), end="")
 
 

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from search.cli.common import EXIT_USER_ERROR, AsJson, Name, Overwrite, Root, app, console, print_json
+from search.cli.elsewhere import Cluster, asked_there
 
 if TYPE_CHECKING:
     from search.searches import Search
@@ -55,6 +56,7 @@ def board_command(
         ),
     ] = "stream",
     watch: Annotated[bool, typer.Option("--watch", help="Refresh until the search ends.")] = False,
+    address: Cluster = None,
     storage: Root = None,
 ) -> None:
     """Show a search's trials, best first, beside the dry signal and the floor that no model can beat.
@@ -73,6 +75,11 @@ def board_command(
     from search.references import references
     from search.searches import open_search
 
+    given = {"--json": as_json, "--csv": as_csv, "--pareto": only_pareto}
+    options = [option for option, is_given in given.items() if is_given]
+    options += [*(["--where", where] if where else []), "--cost", cost]
+    options += ["--compare", *map(str, compare)] if compare else []
+    asked_there(name, ["board", name, *options], address, storage)
     search = open_search(name, storage)
 
     def rows() -> "list[TrialRow]":

@@ -15,7 +15,9 @@ def serve_command(
     port: Annotated[int, typer.Option(min=1, max=65_535)] = 8000,
     address: Annotated[
         str | None,
-        typer.Option(help="A Ray cluster that searches run on, HOST:PORT (default: this machine)."),
+        typer.Option(
+            help="A Ray cluster that searches run on, HOST:PORT or http://HOST:8265 (default: this machine)."
+        ),
     ] = None,
     storage: Root = None,
 ) -> None:

@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from fxcore.errors import FxError, SearchError
+from search.engine.jobs import job_state, takes_jobs
 from search.lease import is_driven
 from search.storage import Storage
 
 OUTPUT = "service.log"  # what a search's process prints, in the search's folder
 START_SECONDS = 90.0  # a search that has not begun by then is told to be slow, not lost
-POLL_SECONDS = 0.1
+POLL_SECONDS, JOB_POLL_SECONDS = 0.1, 1.0
 IMPORT_CPU_SECONDS, IMPORT_KIB, IMPORT_SECONDS = 600, 8 << 20, 900.0
 
 
 def run_search(storage: Storage, name: str, arguments: list[str], address: str | None = None) -> None:
     """Run `fxsearch ARGUMENTS` detached, and return once it drives the search `name`, or has ended well.
 
-    Trials run on this machine, or on the Ray cluster at `address`. Raises `SearchError` with the complaint of
-    a process that ends badly at once.
+    Trials run on this machine, or on the Ray cluster at `address`, where the whole search is a job if that is
+    http://HEAD:8265. Raises `SearchError` with the complaint of a process, or a job, that ends badly at once.
     """
     cluster = [] if address is None else ["--address", address]
     folder = storage.search(name)
@@ -30,7 +31,7 @@ def run_search(storage: Storage, name: str, arguments: list[str], address: str |
     with (folder / OUTPUT).open("ab") as output:
         start = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "search.cli", *arguments, *cluster, "--storage", str(storage.root)],
+            [sys.executable, "-m", "search.cli", *arguments, *cluster, "--storage", str(storage)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -44,7 +45,8 @@ def run_search(storage: Storage, name: str, arguments: list[str], address: str |
                 said = (folder / OUTPUT).read_bytes()[start:].decode(errors="replace").strip()
                 _remove_if_new(storage, name)
                 raise SearchError(_last_line(said))
-            return
+            if address is None or not takes_jobs(address) or _has_ended(address, storage, name):
+                return
         if storage.has(name) and is_driven(storage.database(name), name):
             return
         time.sleep(POLL_SECONDS)
@@ -81,6 +83,18 @@ def import_pair(dry: Path, wet: Path, store: Path, most_seconds: float) -> dict[
         raise FxError("the pair took more memory or time than an upload may; import it on the command line")
     report: dict[str, Any] = json.loads(done.stdout)
     return report
+
+
+def _has_ended(address: str, storage: Storage, name: str) -> bool:
+    """Whether the job of a search has done all it was to do; raises `SearchError` where it died."""
+    state = job_state(address, name) or "gone"
+    if state in ("waits", "runs"):
+        time.sleep(JOB_POLL_SECONDS)
+        return False
+    if state != "ended":
+        _remove_if_new(storage, name)
+        raise SearchError(f"its job {state}")
+    return True
 
 
 def _remove_if_new(storage: Storage, name: str) -> None:
