@@ -50,6 +50,8 @@ def run_search(storage: Storage, name: str, arguments: list[str], address: str |
         if storage.has(name) and is_driven(storage.database(name), name):
             return
         time.sleep(POLL_SECONDS)
+    if not storage.has(name):
+        raise SearchError(f"search '{name}' has not begun within {START_SECONDS:.0f} s; look again later")
 
 
 def import_pair(dry: Path, wet: Path, store: Path, most_seconds: float) -> dict[str, Any]:
