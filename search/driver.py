@@ -67,9 +67,14 @@ class Driver:
                 return f"its {budget.gpu_hours:g} GPU-hours were spent"
         return None
 
+    @property
+    def begins_nothing(self) -> bool:
+        """Whether the search is over, or was asked to pause or stop."""
+        return bool(self.over or self._asked())
+
     def next_task(self) -> TrialTask | None:
         """A trial to run: those left running first, then new ones; None when nothing is to be begun."""
-        if self.over or self._asked():
+        if self.begins_nothing:
             return None
         patience = self.study.spec.budget.patience
         if self._left_running:

@@ -130,6 +130,9 @@ def _notes(storage: Storage, name: str) -> tuple[Path, Path]:
 @contextmanager
 def _client(address: str) -> Iterator[Client]:
     """The job server at an address; what fails in the block is told in one line, by a `SearchError`."""
+    place = urlsplit(address)
+    if not takes_jobs(address) or not place.hostname:
+        raise SearchError(f"the address of a cluster that takes jobs is http://HEAD:8265; got {address}")
     os.environ.setdefault("RAY_AUTH_MODE", "token")  # read by Ray when it is imported
     for variable in OVERRIDES:
         os.environ.pop(variable, None)
@@ -139,11 +142,8 @@ def _client(address: str) -> Iterator[Client]:
     for talkative in TALKATIVE:
         logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
-        place = urlsplit(address)
         port = place.port or {"http": 80, "https": 443}[place.scheme]
-        socket.create_connection(
-            (str(place.hostname), port), REACH_SECONDS
-        ).close()  # Ray would try for minutes
+        socket.create_connection((place.hostname, port), REACH_SECONDS).close()  # Ray would try for minutes
         yield JobSubmissionClient(address)
     except AuthenticationError:
         raise SearchError(

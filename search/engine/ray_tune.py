@@ -15,6 +15,7 @@ from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
+from ray.util import placement_group, remove_placement_group
 
 from fxcore.errors import NotKeptError, SearchError, TooLargeError
 from search.config import Resources, TrialTask
@@ -41,6 +42,8 @@ def run(driver: Driver, address: str | None = None) -> None:
     """Run the driver's trials on a local Ray started for this, or on the cluster at `address`."""
     resources = driver.study.spec.resources
     with connected(address, SETTINGS), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
+        if address is not None and not _has_room(driver, resources):
+            return
         driver.progress.slots(_slots(resources))
         trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
@@ -194,6 +197,26 @@ class Guard(NotSaved, tune.Callback):  # type: ignore[misc]
         """Whether Ray ended its process for want of memory: it would do so again."""
         error = trial.get_pickled_error()
         return isinstance(error, RayError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
+
+
+def _has_room(driver: Driver, resources: Resources) -> bool:
+    """Wait until a cluster has room for a trial: where it may grow, it does so for what waits.
+
+    False where the search was asked to pause or stop meanwhile.
+    """
+    wanted = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    group = placement_group([{kind: amount for kind, amount in wanted.items() if amount}])
+    told = False
+    try:
+        while not group.wait(LOOK_SECONDS):
+            if driver.begins_nothing:
+                return False
+            if not told:
+                driver.progress.note("no machine of the cluster has room for a trial; waiting for one")
+                told = True
+    finally:
+        remove_placement_group(group)
+    return True
 
 
 def _slots(resources: Resources) -> int:

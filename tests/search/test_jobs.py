@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,6 +60,12 @@ class Cluster(NamedTuple):
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def as_written(self, verb: str, subject: str) -> list[str]:
+        """A command of the example's README, on this cluster."""
+        (line,) = re.findall(rf"^fxsearch ({verb} .*)$", (SCRIPTS / "README.md").read_text(), re.MULTILINE)
+        own = {"http://10.0.0.1:8265": self.address, "/shared": str(self.storage), "amp": subject}
+        return [own.get(word.removesuffix(".yaml"), word) for word in line.split()]
+
     def status(self, name: str, **options: Any) -> dict[str, Any]:
         done = self("status", name, "--json", **options)
         assert (done.code, done.err) == (0, "")
@@ -75,50 +83,53 @@ class Cluster(NamedTuple):
         return line.removeprefix("fxsearch: ")
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, tiny_search: Search) -> Iterator[Cluster]:
-    """A head without CPUs and two workers with one each; the code that they have at hand cannot run."""
-    folder, token = tmp_path_factory.mktemp("cluster"), secrets.token_hex(32)
+@contextmanager
+def started(folder: Path, search: Search, workers: int, *options: str, **extra: str) -> Iterator[Cluster]:
+    """A head and workers with a CPU each, by the example's scripts; the code they have at hand cannot run."""
+    token, port, dashboard = secrets.token_hex(32), free_port(), free_port()
     for package in ("fxcore", "datasets", "search"):
         path = folder / "old" / package / "__init__.py"
         path.parent.mkdir(parents=True)
         path.write_text("raise ImportError('not the code that was submitted')")
-    shutil.copytree(tiny_search.storage.root / "stores", folder / "runs" / "stores")
+    shutil.copytree(search.storage.root / "stores", folder / "runs" / "stores")
     environment = {**os.environ, "RAY_AUTH_TOKEN": token, "FXSEARCH_STORAGE": str(folder / "runs")}
-    own = {**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    own = {**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **extra}
     own |= {"PYTHONPATH": str(folder / "old"), "OMP_NUM_THREADS": "1"}
-    port, dashboard = free_port(), free_port()
     nodes = [
-        ["head.sh", "127.0.0.1", f"--port={port}", f"--dashboard-port={dashboard}"],
-        ["worker.sh", f"127.0.0.1:{port}", "--num-cpus=1"],
-        ["worker.sh", f"127.0.0.1:{port}", "--num-cpus=1"],
+        ["head.sh", "127.0.0.1", f"--port={port}", f"--dashboard-port={dashboard}", *options],
+        *[["worker.sh", f"127.0.0.1:{port}", "--num-cpus=1"]] * workers,
     ]
     places = [Path("/tmp") / f"fx{secrets.token_hex(4)}" for _ in nodes]  # sockets need short paths
-    started = []
+    running: list[subprocess.Popen[bytes]] = []
     try:
-        for (script, *options), place in zip(nodes, places, strict=True):
+        for (script, *given), place in zip(nodes, places, strict=True):
             place.mkdir()
             shared = [f"--temp-dir={place}", f"--dashboard-agent-listen-port={free_port()}", "--block"]
+            command = [str(SCRIPTS / script), *given, *shared]
             with (place / "log").open("wb") as log:
-                command = [str(SCRIPTS / script), *options, *shared]
-                started.append(
+                running.append(
                     subprocess.Popen(command, env=own, stdout=log, stderr=log, start_new_session=True)
                 )
             wait_for(lambda log=place / "log": b"Ray runtime started" in log.read_bytes(), script)
-        yield Cluster(
-            f"http://127.0.0.1:{dashboard}",
-            Storage(folder / "runs"),
-            {**environment, "PYTHONPATH": str(ROOT)},
-        )
+        client = {**environment, "PYTHONPATH": str(ROOT)}
+        yield Cluster(f"http://127.0.0.1:{dashboard}", Storage(folder / "runs"), client)
     finally:
         while left := having(token):  # nodes, their workers and jobs
             for pid in left:
-                os.kill(pid, signal.SIGKILL)
-            for node in started:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            for node in running:
                 node.wait()
             time.sleep(0.2)
         for place in places:
             shutil.rmtree(place, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory, tiny_search: Search) -> Iterator[Cluster]:
+    """A head without CPUs and two workers with one each."""
+    with started(tmp_path_factory.mktemp("cluster"), tiny_search, workers=2) as found:
+        yield found
 
 
 def free_port() -> int:
@@ -195,12 +206,18 @@ def test_data_beside_the_current_folder_is_refused(tiny_search, tmp_path) -> Non
         submit("http://127.0.0.1:1", Storage(tmp_path), "far", ["launch", SPEC_FILE], spec)
 
 
+@pytest.mark.parametrize("address", ["head:6379", "http://:8265", "ray://head:10001"])
+def test_an_address_that_is_none_of_a_job_server_is_refused(address, tmp_path) -> None:
+    with pytest.raises(SearchError, match=rf"is http://HEAD:8265; got {address}$"):
+        submit(address, Storage(tmp_path), "far", ["launch", SPEC_FILE])
+
+
 @pytest.mark.parametrize(
     ("address", "cause"),
     [
         ("http://127.0.0.1:{free}", "Connection refused"),
         ("http://no-such-host.invalid:8265", "no-such-host|[Nn]ame"),
-        ("http://:8265", "no host|None|[Nn]ame"),
+        ("http://127.0.0.1:99999", "[Pp]ort"),
     ],
 )
 def test_where_nobody_takes_jobs_one_line_says_so(address, cause, tmp_path, monkeypatch) -> None:
@@ -220,13 +237,14 @@ class TestOnACluster:
     pytestmark = on_cluster
 
     def test_a_search_is_submitted_and_its_name_taken(self, cluster, tmp_path) -> None:
-        launch = ["launch", write_spec(tmp_path, "far"), "--address", cluster.address]
+        launch = cluster.as_written("launch", write_spec(tmp_path, "far"))
         said = cluster.succeed(*launch)
         assert said == f"'far' is submitted to {cluster.address}; look at it with: fxsearch status far\n"
         assert cluster.refusal(*launch).startswith("search 'far' has a job at http://127.0.0.1")
         wait_for(lambda: reports(cluster.storage, "far"), "a report")
-        status = cluster.status("far")
-        assert (status["state"], status["job"]) == ("running", "runs")
+        told = cluster.succeed(*cluster.as_written("status", "far"))
+        assert re.search(r"^state +running", told, re.MULTILINE)
+        assert re.search(r"^job +runs", told, re.MULTILINE)
 
     def test_it_is_paused_and_resumed(self, cluster) -> None:
         cluster.succeed("pause", "far")
@@ -283,6 +301,16 @@ class TestOnACluster:
         assert (status["search"], status["state"]) == ("lost", "not begun")
         assert "stores/none" in status["job"]
 
+    def test_without_room_for_a_trial_a_search_waits_and_can_be_paused(self, cluster, tmp_path) -> None:
+        path = write_spec(tmp_path, "large")
+        gpu = ["--set", "resources.gpus_per_trial=1"]
+        cluster.succeed("launch", path, "--address", cluster.address, *gpu)
+        wait_for(lambda: "waiting for one" in cluster("logs", "large").out, "a word about it")
+        cluster.succeed("pause", "large")
+        wait_for(lambda: cluster.status("large")["job"] == "ended", "the end of the job")
+        assert cluster.status("large")["state"] == "interrupted"
+        assert Search("large", cluster.storage).trials() == []
+
     def test_a_wrong_token_is_refused(self, cluster) -> None:
         told = cluster.refusal("status", "lost", RAY_AUTH_TOKEN=secrets.token_hex(32))
         assert told.startswith(f"{cluster.address} does not take this machine's token")
@@ -308,3 +336,30 @@ class TestOnACluster:
         wait_for(lambda: search.state == "complete", "the end")
         forget(cluster.storage, "served")
         assert remembered(cluster.storage, "served") is None
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(900)
+def test_a_cluster_of_no_workers_grows_for_a_search(tiny_search, tmp_path) -> None:
+    nodes = {
+        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
+    }
+    growing = {
+        "cluster_name": "growing",
+        "max_workers": 2,
+        "provider": {"type": "fake_multinode", "head_node_id": "f" * 56},  # Ray's own: starts nodes here
+        "available_node_types": nodes,
+        "head_node_type": "head",
+    }
+    (tmp_path / "growing.yaml").write_text(yaml.safe_dump(growing))
+    options = [f"--autoscaling-config={tmp_path / 'growing.yaml'}"]
+    extra = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "TUNE_MAX_PENDING_TRIALS_PG": "2"}
+    with started(tmp_path, tiny_search, 0, *options, **extra) as cluster:
+        cluster.succeed("launch", write_spec(tmp_path, "grown"), "--address", cluster.address)
+        wait_for(lambda: cluster.storage.has("grown"), "the search")
+        search = Search("grown", cluster.storage)
+        wait_for(lambda: sum(bool(row.metrics) for row in search.trials()) == 2, "a report of two trials")
+        search.stop()
+        wait_for(lambda: search.state == "complete", "the end")
+        assert "waiting for one" in search.log()
