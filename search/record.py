@@ -9,15 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import optuna
 import sqlalchemy as sa
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, create_trial
 from optuna.trial import TrialState as OptunaState
 
 from fxcore.errors import SearchError, SpecError
 from fxcore.models import FAMILIES, ModelSpec, TrainingSpec
 from fxcore.training import Cost, Report
+from search import tables
 from search.config import SearchSpec, TrialConfig
 from search.database import LOG, write
 from search.lease import Lease
@@ -40,6 +39,7 @@ class Record:
         self.waiting: Callable[[str], None] | None = None  # told where the database does not answer
         self._reports: dict[int, list[dict[str, Any]]] = {}  # of trials that run
         self._costs: dict[int, Cost] = {}
+        self._unsaved: dict[int, dict[str, Any]] = {}  # attributes that go with a trial's next change
         self._ids: dict[int, int] = {}  # of the trials that run: number -> Optuna's own
         self._identities: set[str] = set()
         self._starts = 0  # of those in the study's start, how many were tried
@@ -91,10 +91,10 @@ class Record:
         raise SearchError(f"no new configuration in {MAX_REDRAWS} draws ({problem}); widen the ranges")
 
     def record_cost(self, number: int, cost: Cost) -> None:
-        """What the trial's model costs to play."""
+        """What the trial's model costs to play; it is written with the report that follows."""
         if self._costs.get(number) != cost:
             self._costs[number] = cost
-            self._set_of(number, "cost", cost._asdict())
+            self._unsaved[number] = {"cost": cost._asdict()}
 
     def record(self, number: int, report: Report) -> bool:
         """Add a report; False for one that is there already.
@@ -108,33 +108,26 @@ class Record:
         kept = [each for each in held if each["index"] < report.index]
         self._reports[number] = [*kept, values]
         rating, trial_id = report.rating(self.spec.objective), self._ids[number]
-        self._set_of(number, "reports", self._reports[number])
+        changes = [*self._attributes(number, reports=self._reports[number])]
         if self.spec.sampler != "nsga2":  # Optuna takes no intermediate values of two objectives
-            self._act(lambda: self._storage.set_trial_intermediate_value(trial_id, report.index, rating))
+            changes += tables.intermediate_value(self.study.engine, trial_id, report.index, rating)
+        self._carry_out(changes)
         self.sampler.report(number, report.index, rating)
         return True
 
     def remark(self, number: int, reason: str | None) -> None:
         """Say what keeps a trial that has not ended."""
-        self._set_of(number, "reason", reason)
+        self._carry_out(self._attributes(number, reason=reason))
         self._remarked.add(number)
 
     def finish(self, number: int, state: State, reason: str | None = None) -> None:
         """Close a trial in a final state; a collapsed one gets the metric's worst value to learn from."""
-        if reason or number in self._remarked:
-            self._set_of(number, "reason", reason)
-        self._set_of(number, "state", state)
-        self._end(number, state)
+        told = {"reason": reason} if reason or number in self._remarked else {}
+        self._end(number, state, self._attributes(number, state=state, **told))
 
     def note(self, text: str) -> None:
         """Add a line to the search's log."""
-        line = sa.insert(LOG).values(search=self.study.name, at=time.time(), text=text)
-
-        def act() -> None:
-            with self.study.engine.begin() as connection:
-                connection.execute(line)
-
-        self._act(act)
+        self._carry_out([sa.insert(LOG).values(search=self.study.name, at=time.time(), text=text)])
 
     def last_value(self, number: int) -> float | None:
         """The best objective of a running trial; None before its first report."""
@@ -145,10 +138,6 @@ class Record:
         """How many reports of a running trial came after its best."""
         reports = self._reports[number]
         return sum(report["step"] > reports[-1]["best_step"] for report in reports)
-
-    @property
-    def _storage(self) -> optuna.storages.RDBStorage:
-        return self.study.storage
 
     def _draw(self, attempt: int, values: Any = None) -> tuple[int, TrialConfig]:
         drawn = self.sampler.draw(self._count, attempt, values)
@@ -183,29 +172,14 @@ class Record:
             system_attrs=found.system_attrs if found else {},
             user_attrs={"config": config.as_dict(), "identity": identity, "start": self._starts},
         )
-        number, trial_id = self._write(template, identity)
-        self._ids[number], self._reports[number], self._count = trial_id, [], number + 1
+        engine, study_id, number = self.study.engine, self.study.study_id, self._count
+        self._ids[number] = self._act(lambda: tables.begin(engine, study_id, number, template))
+        self._reports[number], self._count = [], number + 1
         self._identities.add(identity)
         self._configs[number] = config
         if drawn:
             self.sampler.begin(number, drawn)
         return number, config
-
-    def _write(self, template: FrozenTrial, identity: str) -> tuple[int, int]:
-        """The number and id of a new trial in the database."""
-        study_id, tried = self.study.study_id, False
-
-        def act() -> tuple[int, int]:
-            nonlocal tried
-            if tried:  # the answer may have been lost, not the trial
-                for trial in self._storage.get_all_trials(study_id, deepcopy=False):
-                    if trial.user_attrs.get("identity") == identity:
-                        return trial.number, trial._trial_id
-            tried = True
-            trial_id = self._storage.create_new_trial(study_id, template)
-            return self._storage.get_trial_number_from_id(trial_id), trial_id
-
-        return self._act(act)
 
     def _take_over(self, trial: FrozenTrial) -> None:
         """Know a trial that the record holds already."""
@@ -227,23 +201,17 @@ class Record:
             else:
                 self._configs[number] = TrialConfig.from_dict(attributes["config"])
 
-    def _end(self, number: int, state: State) -> None:
+    def _end(self, number: int, state: State, attributes: tables.Changes = ()) -> None:
         """Close it in Optuna's own terms, too."""
-        reports, trial_id = self._reports[number], self._ids.pop(number)
+        reports, trial_id = self._reports[number], self._ids[number]
         ends = OptunaState.FAIL if not reports or state in NOT_RUN else ENDS.get(state, OptunaState.COMPLETE)
         values: list[float] | None = None
         if ends != OptunaState.FAIL and (self.spec.sampler == "nsga2" or ends == OptunaState.COMPLETE):
             ends, values = OptunaState.COMPLETE, self._values(number)  # NSGA-II looks at no pruned ones
-
-        def act() -> None:
-            try:
-                self._storage.set_trial_state_values(trial_id, ends, values)
-            except UpdateFinishedTrialError:  # done, and the answer lost
-                return
-
-        self._act(act)
+        self._carry_out([*attributes, *tables.end(self.study.engine, trial_id, ends, values or ())])
         self.sampler.finish(number, ends, values)
-        self._configs.pop(number, None)
+        for known in (self._ids, self._reports, self._costs, self._configs):
+            known.pop(number, None)
 
     def _values(self, number: int) -> list[float]:
         """What Optuna is told: the objective; with NSGA-II, and the share of real time that playing takes."""
@@ -255,11 +223,17 @@ class Record:
 
     def _set(self, key: str, value: Any) -> None:
         study_id = self.study.study_id
-        self._act(lambda: self._storage.set_study_user_attr(study_id, key, value))
+        self._act(lambda: self.study.storage.set_study_user_attr(study_id, key, value))
 
-    def _set_of(self, number: int, key: str, value: Any) -> None:
-        trial_id = self._ids[number]
-        self._act(lambda: self._storage.set_trial_user_attr(trial_id, key, value))
+    def _attributes(self, number: int, **values: Any) -> tables.Changes:
+        """Attributes of a trial, and those that waited for its next change."""
+        unsaved = self._unsaved.pop(number, {})
+        return tables.attributes(self.study.engine, self._ids[number], {**unsaved, **values})
+
+    def _carry_out(self, changes: tables.Changes) -> None:
+        """Make changes, all or none."""
+        listed = list(changes)
+        self._act(lambda: tables.carry_out(self.study.engine, listed))
 
     def _act(self, act: Callable[[], T]) -> T:
         """Write, if the search is still ours; raises `SearchError` where it cannot be written to."""
