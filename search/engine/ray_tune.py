@@ -5,6 +5,7 @@ A trial whose actor or node dies is started again and resumes from its own check
 driving process dies is resumed by a new Tuner over the same study.
 """
 
+import os
 import tempfile
 import time
 from typing import Any
@@ -25,6 +26,10 @@ from search.engine.ray_session import connected
 from search.trial import TRIAL_ERRORS, TrialRun
 
 MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
+PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
+SLOTS_FOR_A_PENDING = (
+    8  # trials drawn before there is room, at most: they know less, but processes take seconds
+)
 LOOK_SECONDS = 1.0  # between looks for trials that hang
 OUT_OF_MEMORY = "OutOfMemory", "out of memory", "low on memory"  # why Ray ends a process
 
@@ -33,7 +38,6 @@ SETTINGS = {  # read when Tune runs
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt is ours to handle
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # of a state that nobody reads
-    "TUNE_MAX_PENDING_TRIALS_PG": "1",  # a trial is drawn when there is room for it
     "TUNE_RESULT_BUFFER_LENGTH": "1",  # every report is decided on before the next is made
 }
 
@@ -44,7 +48,9 @@ def run(driver: Driver, address: str | None = None) -> None:
     with connected(address, SETTINGS), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
         if address is not None and not _has_room(driver, resources):
             return
-        driver.progress.slots(_slots(resources))
+        slots = _slots(resources)
+        driver.progress.slots(slots)
+        os.environ[PENDING] = str(max(1, slots // SLOTS_FOR_A_PENDING))
         trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
         numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
         scheduler = DriverScheduler(driver, numbers)
