@@ -145,7 +145,7 @@ class Screen(Progress):
         ended = ", ".join(f"{count} {state}" for state, count in sorted(self._ended.items())) or "none ended"
         parts += [
             f"{spec.budget.trials} trials ({ended})",
-            f"{len(self._running)} of {self._slots} slots busy",
+            f"{min(len(self._running), self._slots)} of {self._slots} slots busy",  # one more may wait
         ]
         return " · ".join(parts)
 

@@ -225,6 +225,10 @@ def _new_page(
 def _board(search: Search, rows: list[TrialRow]) -> dict[str, Any]:
     objective = search.spec.objective
     return {
+        "search": search,
+        "state": search.state,
+        "colours": _colours(rows),
+        "formats": _formats(search, rows[0]) if rows and rows[0].metrics else [],
         "rows": rows[:SHOWN_ROWS],
         "hidden_rows": max(0, len(rows) - SHOWN_ROWS),
         "total": len(rows),
@@ -276,20 +280,11 @@ def _colours(rows: list[TrialRow]) -> dict[str, str]:
 
 
 def _make_page(search: Search, rows: list[TrialRow]) -> Response:
-    return page(
-        "search.html",
-        search=search,
-        state=search.state,
-        spec=search.spec,
-        colours=_colours(rows),
-        formats=_formats(search, rows[0]) if rows and rows[0].metrics else [],
-        **_board(search, rows),
-    )
+    return page("search.html", fresh=False, **_board(search, rows))
 
 
 def _make_board(search: Search, rows: list[TrialRow]) -> str:
-    values = {"search": search, "state": search.state, **_board(search, rows)}
-    return environment.get_template("service/board.html").render(**values)
+    return environment.get_template("service/fresh.html").render(fresh=True, **_board(search, rows))
 
 
 def _make_plots(search: Search, rows: list[TrialRow]) -> bytes:
