@@ -25,6 +25,7 @@ from optuna.trial import TrialState as OptunaState
 from fxcore.errors import SpecError
 from fxcore.models import ModelSpec, TrainingSpec
 from search.config import SamplerKind
+from search.shown import ShownTrials
 from search.space import Choice, Dimension, SearchSpace, Value
 
 GUIDED_ATTEMPTS = 10  # then draws are random: a sampler that has settled may repeat itself for ever
@@ -68,7 +69,7 @@ class Sampler:
         except SpecError:
             self._forget(study, trial._trial_id)
             raise
-        return Drawn(model, training, study, study.get_trials(deepcopy=False)[trial.number])
+        return Drawn(model, training, study, study._storage.get_trial(trial._trial_id))
 
     def drop(self, drawn: Drawn) -> None:
         """Forget a draw that came to nothing."""
@@ -82,8 +83,8 @@ class Sampler:
         """Take over a trial of the record, as it is."""
         if trial.params:
             study = self._study_of(str(trial.params.get("family")))
-            study.add_trial(_without_attributes(trial))
-            self._places[number] = study, study.get_trials(deepcopy=False)[-1]._trial_id
+            trial_id = study._storage.create_new_trial(study._study_id, _without_attributes(trial))
+            self._places[number] = study, trial_id
 
     def learn(self, model: ModelSpec, training: TrainingSpec, values: Sequence[float]) -> bool:
         """Know a result from elsewhere; False where the space does not hold it."""
@@ -113,7 +114,8 @@ class Sampler:
         """Where a family's trials are: NSGA-II crosses only what all trials of a study have."""
         key = family if self.kind == "nsga2" else ""
         if key not in self._studies:
-            self._studies[key] = optuna.create_study(directions=self._directions)
+            storage = ShownTrials() if self.kind == "tpe" else None
+            self._studies[key] = optuna.create_study(storage=storage, directions=self._directions)
         return self._studies[key]
 
     def _forget(self, study: optuna.Study, trial_id: int) -> None:

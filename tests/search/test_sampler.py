@@ -1,16 +1,20 @@
 """What a search draws, and what it learns from: its own trials and those of earlier searches."""
 
+import time
 from typing import Any
 
 import numpy as np
+import optuna
 import pytest
-from optuna.trial import TrialState
+from optuna.distributions import FloatDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from fxcore.models import FAMILIES
 from fxcore.training import Cost, Report
 from search.config import SearchSpec
 from search.record import Record
-from search.sampler import Sampler
+from search.sampler import Sampler, _sampler
+from search.shown import BEST, LATEST_ENDED, LATEST_RUNNING, MOST, ShownTrials
 from search.study import Start, Study
 
 SPEC = {
@@ -116,3 +120,62 @@ def test_models_outside_the_space_are_not_learnt_from():
     assert sampler.learn(inside, inside.training, [1.0])
     assert not sampler.learn(outside, outside.training, [1.0])
     assert not sampler.learn(FAMILIES.parse("gru"), FAMILIES.parse("gru").training, [1.0])
+
+
+def ended_trials(number: int) -> list[FrozenTrial]:
+    """Trials of one value, most of them stopped on the way; good are those numbered 7 mod 50."""
+    dimension = FloatDistribution(0.0, 1.0)
+    found = []
+    for i in range(number):
+        params, value = {"x": (i % 50) / 50}, 0.001 * i if i % 50 == 7 else 100.0 + i
+        values = {"intermediate_values": {1: value}} if i % 3 else {"values": [value]}
+        state = TrialState.PRUNED if i % 3 else TrialState.COMPLETE
+        found.append(create_trial(state=state, params=params, distributions={"x": dimension}, **values))
+    return found
+
+
+def test_of_many_trials_a_sampler_is_shown_the_best_and_the_latest():
+    storage = ShownTrials()
+    study = optuna.create_study(storage=storage)
+    for trial in ended_trials(3000):
+        study.add_trial(trial)
+    running = [study.ask().number for _ in range(200)]
+    shown = {trial.number: trial for trial in study.get_trials(deepcopy=False)}
+    assert len(shown) <= MOST
+    assert {*running[-LATEST_RUNNING:]} <= shown.keys()
+    assert {*range(3000 - LATEST_ENDED, 3000)} <= shown.keys()
+    complete = sorted(
+        (number for number in range(3000) if number % 3 == 0),
+        key=lambda number: 0.001 * number if number % 50 == 7 else 100.0 + number,
+    )
+    assert {*complete[:BEST]} <= shown.keys()
+
+
+def test_what_a_sampler_is_shown_does_not_depend_on_the_order_in_which_trials_ended():
+    def shown(order: list[int]) -> list[int]:
+        storage = ShownTrials()
+        study = optuna.create_study(storage=storage)
+        ids = [study.ask()._trial_id for _ in range(600)]
+        for place in order:
+            storage.set_trial_intermediate_value(ids[place], 1, float(place * 7 % 600))
+            storage.set_trial_state_values(ids[place], TrialState.PRUNED)
+            study.get_trials(deepcopy=False)
+        return [trial.number for trial in study.get_trials(deepcopy=False)]
+
+    assert shown([*range(500)]) == shown([*reversed(range(500))])
+
+
+def test_a_draw_after_thousands_of_trials_takes_no_longer_than_after_hundreds():
+    def seconds(trials: int) -> float:
+        storage = ShownTrials()
+        study = optuna.create_study(storage=storage, sampler=_sampler("tpe", 0))
+        for trial in ended_trials(trials):
+            study.add_trial(trial)
+        found = []
+        for _ in range(5):
+            start = time.process_time()
+            study.ask().suggest_float("x", 0.0, 1.0)
+            found.append(time.process_time() - start)
+        return min(found)
+
+    assert seconds(3000) < 3 * seconds(300)
