@@ -47,7 +47,8 @@ class Driver:
         self._halving = Halving(spec.budget.trial.reports)
         self._families: dict[int, str] = {}
         self._playing: dict[int, float] = {}  # cost of playing, where it counts
-        self._spent: dict[int, float] = {}  # compute seconds
+        self._spent: dict[int, float] = {}  # compute seconds, by trial
+        self._all_spent = 0.0
         self._best, self._best_trial = float("inf"), -1
         self._since_best = 0  # trials that ended without a new best
         self._models: list[tuple[float, int]] = []  # of trials that ended, the best first
@@ -62,7 +63,7 @@ class Driver:
         if budget.target is not None and self._best <= budget.target:
             return f"the target of {budget.target:g} was reached"
         if budget.gpu_hours is not None:
-            hours = sum(self._spent.values()) * self.study.spec.resources.gpus_per_trial / 3600
+            hours = self._all_spent * self.study.spec.resources.gpus_per_trial / 3600
             if hours >= budget.gpu_hours:
                 return f"its {budget.gpu_hours:g} GPU-hours were spent"
         return None
@@ -187,6 +188,7 @@ class Driver:
                     bisect.insort(self._models, (row.metrics[self.study.spec.objective], row.id))
 
     def _note(self, number: int, index: int, rating: float, compute_seconds: float) -> None:
+        self._all_spent += compute_seconds - self._spent.get(number, 0.0)
         self._spent[number] = compute_seconds
         playing = self._playing.get(number, 0.0)
         self._halving.note(number, self._families[number], index, rating, playing)
@@ -207,18 +209,18 @@ class Driver:
         try:
             if value is not None:
                 bisect.insort(self._models, (value, number))
-                self._kept.settle(self.study.identity(number))
+                self._kept.settle(self.record.identity(number))
                 if len(self._models) <= self.study.spec.keep_models:
                     return
                 _, gone = self._models.pop()
-            self._kept.remove(self.study.identity(gone))
+            self._kept.remove(self.record.identity(gone))
         except OSError as error:  # it costs space, and nothing else
             self.progress.note(f"checkpoints of trial {gone} could not be removed: {error}")
 
     def _task(self, number: int, config: TrialConfig) -> TrialTask:
         return TrialTask(
             number=number,
-            identity=self.study.identity(number),
+            identity=self.record.identity(number),
             config=config,
             store=self._store,
             checkpoints=self._checkpoints,

@@ -39,9 +39,9 @@ class Halving:
             return True
         places = self._places[self._group(family, index)]
         own = places[number]
-        values = sorted(place.value for place in places.values() if place.cost <= own.cost)
-        kept = max(1, int(len(values) * KEPT_SHARE))
-        return len(values) <= FREE_PASSES or own.value <= values[kept - 1]
+        values = [place.value for place in places.values() if place.cost <= own.cost]
+        kept, better = max(1, int(len(values) * KEPT_SHARE)), sum(value < own.value for value in values)
+        return len(values) <= FREE_PASSES or better < kept
 
     def _group(self, family: str, index: int) -> tuple[int, str]:
         return index, family if self._rungs[index] == "family" else ""

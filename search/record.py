@@ -41,7 +41,8 @@ class Record:
         self._costs: dict[int, Cost] = {}
         self._unsaved: dict[int, dict[str, Any]] = {}  # attributes that go with a trial's next change
         self._ids: dict[int, int] = {}  # of the trials that run: number -> Optuna's own
-        self._identities: set[str] = set()
+        self._identities: dict[int, str] = {}  # of all trials
+        self._tried: set[str] = set()  # the same
         self._starts = 0  # of those in the study's start, how many were tried
         self._count = 0
         self._configs: dict[int, TrialConfig] = {}  # of the trials that run
@@ -129,6 +130,10 @@ class Record:
         """Add a line to the search's log."""
         self._carry_out([sa.insert(LOG).values(search=self.study.name, at=time.time(), text=text)])
 
+    def identity(self, number: int) -> str:
+        """A trial's identity as it was when it was drawn."""
+        return self._identities[number]
+
     def last_value(self, number: int) -> float | None:
         """The best objective of a running trial; None before its first report."""
         reports = self._reports[number]
@@ -162,7 +167,7 @@ class Record:
             seed=spec.seed,
         )
         identity = config.identity(self.study.store_digest)
-        if identity in self._identities:
+        if identity in self._tried:
             raise SpecError("all of them were tried before")
         found = drawn.trial if drawn else None
         template = create_trial(
@@ -175,11 +180,15 @@ class Record:
         engine, study_id, number = self.study.engine, self.study.study_id, self._count
         self._ids[number] = self._act(lambda: tables.begin(engine, study_id, number, template))
         self._reports[number], self._count = [], number + 1
-        self._identities.add(identity)
+        self._know(number, identity)
         self._configs[number] = config
         if drawn:
             self.sampler.begin(number, drawn)
         return number, config
+
+    def _know(self, number: int, identity: str) -> None:
+        self._identities[number] = identity
+        self._tried.add(identity)
 
     def _take_over(self, trial: FrozenTrial) -> None:
         """Know a trial that the record holds already."""
@@ -187,7 +196,7 @@ class Record:
         self._count = number + 1
         if "config" not in attributes:
             return
-        self._identities.add(attributes["identity"])
+        self._know(number, attributes["identity"])
         self._starts = max(self._starts, attributes.get("start", 0))
         self.sampler.add(number, trial)
         if trial.state == OptunaState.RUNNING:
