@@ -16,6 +16,7 @@ from search.config import TrialTask
 TRIAL_ERRORS = (FxError, RuntimeError, MemoryError, OSError)  # end one trial; torch tells by RuntimeError
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "not enough memory")
 MOST_HALVINGS = 1
+PLAYED_SECONDS = 0.05  # of CPU time, to measure what playing costs
 
 
 class TrialRun:
@@ -79,7 +80,7 @@ class TrialRun:
             self.remark = "torch found no GPU where it ran; trained on the CPU"
         data = training_data(task.store)
         model = config.model.build(torch.Generator().manual_seed(config.seed)).to(device)
-        self.cost = measure_cost(model, data.sample_rate)
+        self.cost = measure_cost(model, data.sample_rate, seconds=PLAYED_SECONDS)
         resume = self._checkpoints.newest(task.identity)
         self._again = resume.report if resume else None
         self._fit = Fit(
