@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from search.config import SearchSpec
-    from search.searches import Search, launch, open_search
+    from search.launching import launch
+    from search.searches import Search, open_search
 
 __all__ = ["Search", "SearchSpec", "launch", "open_search"]
 
@@ -21,6 +22,10 @@ def __getattr__(name: str) -> Any:
         from search.config import SearchSpec
 
         return SearchSpec
+    if name == "launch":
+        from search.launching import launch
+
+        return launch
     if name in __all__:
         from search import searches
 

@@ -5,7 +5,9 @@ objective so far, and whole as an attribute) and its final state. Leaderboard, c
 all read this and nothing else. Only the process that drives the search writes to it (`search.record`).
 """
 
+import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
@@ -108,7 +110,7 @@ class Study:
         }
         url = _url(place)
         path = Path(str(url.database)) if url.get_backend_name() == "sqlite" else None
-        part = None if path is None else path.with_suffix(".part")
+        part = None if path is None else path.with_suffix(f".{os.getpid()}.part")
         if part is not None:
             part.unlink(missing_ok=True)
         storage = connect(url if part is None else sqlite(part))
@@ -121,7 +123,9 @@ class Study:
         for key, value in attributes.items():
             storage.set_study_user_attr(study_id, key, value)
         if part is not None and path is not None:
-            part.replace(path)
+            with suppress(FileExistsError):  # another process was faster: that one's counts
+                os.link(part, path)
+            part.unlink()
         return cls.open(url, spec.name)
 
     @classmethod

@@ -51,7 +51,7 @@ def launch_command(
     from fxcore.yamlfile import load_yaml
     from search.config import SearchSpec
     from search.engine.jobs import SPEC_FILE, forget
-    from search.searches import launch
+    from search.launching import launch
     from search.storage import Storage
 
     spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={json.dumps(name)}"] if name else [])])
@@ -80,7 +80,8 @@ def resume_command(
 
     Example: `fxsearch resume quickstart`
     """
-    from search.searches import open_search, resume
+    from search.launching import resume
+    from search.searches import open_search
 
     overrides = settings or []
     options = [part for override in overrides for part in ("--set", override)]

@@ -35,7 +35,6 @@ Details: TypeAlias = Any  # Ray's JobDetails
 
 SPEC_FILE = "search.yaml"  # in a job's folder, beside the code
 NOTE_FILE = "job.json"  # where a search was submitted to
-ON_CLUSTER = "FXSEARCH_ON_CLUSTER"  # set in jobs: what is asked there is answered there
 OVERRIDES = "RAY_ADDRESS", "RAY_API_SERVER_ADDRESS"  # Ray would heed these before the address it is given
 TALKATIVE = "ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"
 LOOK_SECONDS = 0.5
@@ -103,9 +102,7 @@ def job_state(address: str, name: str) -> str | None:
 
 
 def remembered(storage: Storage, name: str) -> str | None:
-    """The address that a search was submitted to, if it was; on the cluster itself there is none to ask."""
-    if ON_CLUSTER in os.environ:
-        return None
+    """The address that a search was submitted to, if it was."""
     for note in _notes(storage, name):
         if note.exists():
             return str(json.loads(note.read_text(encoding="utf-8"))["address"])
@@ -177,8 +174,7 @@ def _start(
             )
         if spec is not None:
             (Path(folder) / SPEC_FILE).write_text(dump_yaml(spec.as_dict()), encoding="utf-8")
-        environment = {"working_dir": folder, "env_vars": {ON_CLUSTER: "1"}}
-        job: str = client.submit_job(entrypoint=entrypoint, runtime_env=environment, **options)
+        job: str = client.submit_job(entrypoint=entrypoint, runtime_env={"working_dir": folder}, **options)
     return job
 
 

@@ -11,8 +11,8 @@ import pytest
 from fxcore.errors import SearchError
 from fxcore.training import Report
 from search import Search, SearchSpec, launch
+from search.launching import resume
 from search.progress import Progress
-from search.searches import resume
 
 
 class AtReport(Progress):
