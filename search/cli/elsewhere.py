@@ -10,6 +10,7 @@ from search.cli.common import console
 
 if TYPE_CHECKING:
     from search.config import SearchSpec
+    from search.storage import Storage
 
 Cluster = Annotated[
     str | None,
@@ -28,30 +29,31 @@ def submitted(
     storage: str | None,
     spec: "SearchSpec | None" = None,
 ) -> bool:
-    """Submit `fxsearch COMMAND` if `address` takes jobs; without one, if the search was submitted before."""
-    from search.engine.jobs import remembered, submit, takes_jobs
+    """Submit `fxsearch COMMAND` where jobs are taken: at `address`, else where the search went before."""
+    from search.engine.jobs import submit
     from search.storage import Storage
 
     place = Storage(storage)
-    address = address or (None if spec else remembered(place, name))
-    if address is None or not takes_jobs(address):
+    cluster = _cluster(place, name, address)
+    if cluster is None:
         return False
-    submit(address, place, name, command, spec)
+    submit(cluster, place, name, command, spec)
     console.print(
-        f"'{name}' is submitted to {address}; look at it with: fxsearch status {name}", soft_wrap=True
+        f"'{name}' is submitted to {cluster}; look at it with: fxsearch status {name}", soft_wrap=True
     )
     return True
 
 
 def asked_there(name: str, command: Sequence[str], address: str | None, storage: str | None) -> None:
     """Where the record is not to be seen here, run the command on its cluster and end as it does there."""
-    from search.engine.jobs import remembered, run_there
+    from search.engine.jobs import run_there
     from search.storage import Storage
 
     place = Storage(storage)
-    if place.has(name) or not (address := address or remembered(place, name)):
+    cluster = _cluster(place, name, address)
+    if cluster is None or place.has(name):
         return
-    code, output = run_there(address, place, command)
+    code, output = run_there(cluster, place, command)
     typer.echo(output, nl=False, err=code != 0)
     raise typer.Exit(code)
 
@@ -59,24 +61,32 @@ def asked_there(name: str, command: Sequence[str], address: str | None, storage:
 def status_of(name: str, address: str | None, storage: str | None) -> dict[str, Any]:
     """How far a search is, here or on its cluster, and how its job fares if it has one."""
     from fxcore.errors import SearchError
-    from search.engine.jobs import job_state, remembered, run_there
+    from search.engine.jobs import job_state, run_there
     from search.searches import Search
     from search.storage import Storage
 
     place = Storage(storage)
-    address = address or remembered(place, name)
-    if address is None:
+    cluster = _cluster(place, name, address)
+    if cluster is None:
         return Search(name, place).status()
     if place.has(name):
         try:
-            state = job_state(address, name) or f"unknown to {address}"
+            state = job_state(cluster, name)
         except SearchError as error:  # a cluster that is gone
             state = str(error)
         return {**Search(name, place).status(), "job": state}
-    code, output = run_there(address, place, ["status", name, "--json"])
-    found = job_state(address, name)
-    if code != 0 and found is None:
+    code, output = run_there(cluster, place, ["status", name, "--json"])
+    state = job_state(cluster, name)
+    if code != 0 and state is None:
         typer.echo(output, nl=False, err=True)
         raise typer.Exit(code)
     known = json.loads(output) if code == 0 else {"search": name, "state": "not begun"}
-    return {**known, "job": found or f"unknown to {address}"}
+    return {**known, "job": state}
+
+
+def _cluster(place: "Storage", name: str, address: str | None) -> str | None:
+    """The address that is given, else the one that the search was submitted to; None if it takes no jobs."""
+    from search.engine.jobs import remembered, takes_jobs
+
+    address = address or remembered(place, name)
+    return address if takes_jobs(address) else None

@@ -56,10 +56,10 @@ def launch_command(
 
     spec = load_yaml(search, SearchSpec, [*(settings or []), *([f"name={json.dumps(name)}"] if name else [])])
     command = ["launch", SPEC_FILE, *(["--take-over"] if take_over else [])]
-    if submitted(spec.name, command, address, storage, spec):
-        return
     if address is None:
         forget(Storage(storage), spec.name)
+    elif submitted(spec.name, command, address, storage, spec):
+        return
     _run(
         spec,
         lambda progress: launch(

@@ -71,7 +71,7 @@ def submit(
                     f"search '{name}' has a job at {address} already; see `fxsearch status {name}`"
                 )
             client.delete_job(name)  # else its name could not be used again
-        _start(client, storage, [*command, "--address", "auto"], spec, submission_id=name)
+        _start(client, storage, command, spec, submission_id=name)
     _remember(storage, name, address)
 
 
@@ -165,7 +165,8 @@ def _start(
     **options: str,
 ) -> str:
     """The id of a new job."""
-    entrypoint = shlex.join(["python", "-m", "search.cli", *command, "--storage", str(storage)])
+    here = ["--address", "auto", "--storage", str(storage)]  # the job's own cluster: it asks no other
+    entrypoint = shlex.join(["python", "-m", "search.cli", *command, *here])
     with tempfile.TemporaryDirectory(prefix="fxsearch-job-") as folder:
         for package in (fxcore, datasets, search):
             (source,) = package.__path__

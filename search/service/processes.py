@@ -89,13 +89,13 @@ def import_pair(dry: Path, wet: Path, store: Path, most_seconds: float) -> dict[
 
 def _has_ended(address: str, storage: Storage, name: str) -> bool:
     """Whether the job of a search has done all it was to do; raises `SearchError` where it died."""
-    state = job_state(address, name) or "gone"
+    state = job_state(address, name)
     if state in ("waits", "runs"):
         time.sleep(JOB_POLL_SECONDS)
         return False
     if state != "ended":
         _remove_if_new(storage, name)
-        raise SearchError(f"its job {state}")
+        raise SearchError(f"its job {state or 'is gone'}")
     return True
 
 
