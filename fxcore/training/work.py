@@ -18,6 +18,7 @@ BLOCKS = 4  # as long as the shortest partition of `long_convolution`
 MOST_OPERATIONS, MOST_PRODUCTS = 300, 1e8  # after which no further block is counted
 
 aten = torch.ops.aten
+IN_PLACE = {aten.addmm_: aten.addmm, aten.baddbmm_: aten.baddbmm}  # which torch's counter does not know
 
 
 class Work(NamedTuple):
@@ -93,8 +94,8 @@ class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
             samples = signal.numel() // signal.shape[-1]
             self._parts += 2 * layers * samples  # a product and its gates, for each sample
             self._add(products=samples * sum(weight.numel() for weight in weights if weight.dim() > 1))
-        elif operation in flop_registry:
-            flops: Callable[..., int] = flop_registry[operation]
+        elif (alike := IN_PLACE.get(operation, operation)) in flop_registry:
+            flops: Callable[..., int] = flop_registry[alike]
             self._add(products=flops(*args, **kwargs, out_val=out) / 2)
         if operation is aten.convolution:
             self._add(convolved=out.numel())

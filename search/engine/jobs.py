@@ -14,7 +14,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -112,7 +112,8 @@ def remembered(storage: Storage, name: str) -> str | None:
 def forget(storage: Storage, name: str) -> None:
     """A search that was submitted is driven from elsewhere now."""
     for note in _notes(storage, name):
-        note.unlink(missing_ok=True)
+        with suppress(OSError):  # there is none
+            note.unlink()
 
 
 def _remember(storage: Storage, name: str, address: str) -> None:

@@ -83,9 +83,11 @@ class Watch:
         event = asyncio.Event()
         viewers = self._viewers.setdefault(name, set())
         viewers.add(event)
-        if name not in self._lookers:
-            self._lookers[name] = asyncio.create_task(self._look(name))
         try:
+            if name not in self._lookers:
+                known = await asyncio.to_thread(revision, self.storage, name)  # before the viewer looks
+                if name not in self._lookers:
+                    self._lookers[name] = asyncio.create_task(self._look(name, known))
             yield
             while True:
                 await event.wait()
@@ -96,8 +98,7 @@ class Watch:
             if not viewers and name in self._lookers:
                 self._lookers.pop(name).cancel()
 
-    async def _look(self, name: str) -> None:
-        known = await asyncio.to_thread(revision, self.storage, name)
+    async def _look(self, name: str, known: Revision) -> None:
         while True:
             viewers = len(self._viewers.get(name, ()))
             await asyncio.sleep(max(LOOK_SECONDS, VIEWER_SECONDS * viewers))

@@ -153,7 +153,7 @@ def test_the_list_of_searches_hides_none_that_cannot_be_read(tiny_search, tmp_pa
     (searches / "broken" / "study.db").write_bytes(b"no database")
     broken, tiny = overview(Storage(tmp_path))
     assert (broken.search, broken.state) == ("broken", "unreadable")
-    assert "does not hold the search 'broken'" in broken.reason
+    assert "broken/study.db cannot be used: file is not a database" in broken.reason
     assert (tiny.state, tiny.trials, tiny.of_trials) == ("complete", 3, 3)
     assert tiny.best == tiny_search.trials()[0]
     lines = text(overview_table([broken, tiny]))

@@ -223,7 +223,7 @@ def test_a_study_that_is_locked_is_waited_for(launched):
 
 
 def test_a_disk_that_is_full_keeps_a_trial_at_its_last_checkpoint_until_there_is_room(cluster, launched):
-    search = launched("full", budget={"trials": 2, "trial_seconds": 6})
+    search = launched("full", budget={"trials": 2, "trial_seconds": 20})
     search.wait_until_running()
     (pid, *_) = cluster.trials("worker0")
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))  # no file grows beyond that

@@ -350,11 +350,10 @@ def add_line(folder: Path) -> None:
 
 
 def test_a_revision_changes_with_the_record(root):
-    folder = root.search("tiny")
-    before = revision(folder)
-    assert revision(folder) == before
-    add_line(folder)
-    assert revision(folder) != before
+    before = revision(root, "tiny")
+    assert revision(root, "tiny") == before
+    add_line(root.search("tiny"))
+    assert revision(root, "tiny") != before
 
 
 def test_viewers_are_told_at_once_and_after_a_change(root, address):
