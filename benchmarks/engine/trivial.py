@@ -5,6 +5,7 @@ random and keep nothing: one kind reports as often and does no work, the other t
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -28,38 +29,43 @@ RECIPE = {
 }
 SPEC = {
     "name": "trivial",
-    "families": {"conv": {"layers": [1, 2], "window": [2, 512], "channels": [1, 4]}},
     "training": {"batch": 1, "block_samples": 256, "learning_rate": [0.001, 0.01]},
     "structured": False,
     "stopping": {"halving": False, "plateau": None},  # each gives all its reports
 }
+FAMILIES = {
+    "fir": {"taps": [16, 2048]},  # solved, not trained: one report
+    "conv": {"layers": [1, 2], "window": [2, 512], "channels": [1, 4]},  # a step for each of nine reports
+}
+KINDS = ("fxsearch", "same", "empty")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Those of `run`."""
     parser.add_argument("--trials", type=int, default=64)
     parser.add_argument("--slots", type=int, default=2)
+    parser.add_argument("--families", nargs="*", choices=FAMILIES, default=[*FAMILIES])
     parser.add_argument("--rounds", type=int, default=3)
 
 
 def run(asked: Namespace) -> None:
     """Take turns and print the median rates, and the ratios within each round."""
-    rates: dict[str, list[float]] = {"fxsearch": [], "same": [], "empty": []}
+    print("| trials | | trials a second | over ours |\n|---|---|---|---|")
     with TemporaryDirectory() as folder:
         store = Path(folder) / "store"
         render(Recipe.from_dict(RECIPE), store)
-        for i in range(asked.rounds):
-            ends, config = ours(asked.trials, asked.slots, store, Path(folder) / f"round-{i}")
-            rates["fxsearch"].append(rate(ends, asked.slots))
-            for what in ("same", "empty"):
-                rates[what].append(rate(of_tune(what, store, config, asked.trials, asked.slots), asked.slots))
-            print({name: round(found[-1], 2) for name, found in rates.items()}, flush=True)
-    print("| | trials a second | over ours |\n|---|---|---|")
-    for name, found in rates.items():
-        ratios = [their / our for our, their in zip(rates["fxsearch"], found, strict=True)]
-        print(
-            f"| {name} | {median(found):.1f} ({min(found):.1f} to {max(found):.1f}) | {median(ratios):.2f} |"
-        )
+        for family in asked.families:
+            rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+            for i in range(asked.rounds):
+                ends, config = ours(family, asked.trials, asked.slots, store, Path(folder) / f"{family}-{i}")
+                rates["fxsearch"].append(rate(ends, asked.slots))
+                for kind in KINDS[1:]:
+                    theirs = of_tune(kind, store, config, asked.trials, asked.slots)
+                    rates[kind].append(rate(theirs, asked.slots))
+            for kind, found in rates.items():
+                ratio = median(their / our for our, their in zip(rates["fxsearch"], found, strict=True))
+                spread = f"{median(found):.2f} ({min(found):.2f} to {max(found):.2f})"
+                print(f"| {family} | {kind} | {spread} | {ratio:.2f} |", flush=True)
 
 
 def rate(ends: list[float], slots: int) -> float:
@@ -68,12 +74,16 @@ def rate(ends: list[float], slots: int) -> float:
     return (len(ends) - 1) / (ends[-1] - ends[0])
 
 
-def ours(trials: int, slots: int, store: Path, root: Path) -> tuple[list[float], TrialConfig]:
+def ours(family: str, trials: int, slots: int, store: Path, root: Path) -> tuple[list[float], TrialConfig]:
     """When each trial of a search ended, and what one was."""
     budget = {"trials": trials, "trial_steps": 9}
-    cpus = os_cpus() / slots
-    resources = {"cpus_per_trial": cpus}
-    spec = SearchSpec.from_dict({**SPEC, "data": str(store), "budget": budget, "resources": resources})
+    settings = {
+        "data": str(store),
+        "budget": budget,
+        "families": {family: FAMILIES[family]},
+        "resources": {"cpus_per_trial": (os.cpu_count() or 1) / slots},
+    }
+    spec = SearchSpec.from_dict({**SPEC, **settings})
     ends = Ends()
     search = launch(spec, storage=root, progress=ends)
     return ends.times, search.study.config(0)
@@ -97,9 +107,3 @@ class Ends(Progress):
 
     def ended(self, number: int, state: str, reason: str | None) -> None:
         self.times.append(time.time())
-
-
-def os_cpus() -> int:
-    import os
-
-    return os.cpu_count() or 1

@@ -1,4 +1,4 @@
-"""64 trials by Ray Tune with its own random search and reused actors; prints when each ended, as JSON.
+"""Trials by Ray Tune with its own random search and reused actors; prints when each ended, as JSON.
 
     python plain_tune.py empty STORE CONFIG TRIALS SLOTS    # a trial only reports, as often as ours
     python plain_tune.py same STORE CONFIG TRIALS SLOTS     # it trains the model of ours, and keeps nothing
@@ -26,6 +26,7 @@ import ray
 import torch
 from ray import tune
 
+from fxcore.models import FAMILIES
 from fxcore.training import Fit
 from search.config import TrialConfig
 from search.trial import training_data
@@ -83,7 +84,7 @@ def main(what: str, store: str, config: str, trials: int, slots: int) -> None:
     space = {
         "trial": trial,
         "store": store,
-        "reports": trial["budget"]["reports"],
+        "reports": 1 if FAMILIES[trial["model"]["kind"]].fitted else trial["budget"]["reports"],
         "seed": tune.randint(0, 2**31),
     }
     with tempfile.TemporaryDirectory() as scrap:
