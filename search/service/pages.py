@@ -240,7 +240,7 @@ def _board(search: Search, rows: list[TrialRow]) -> dict[str, Any]:
         "title": figures.title,
         "baselines": BASELINES,
         "sample_rate": search.sample_rate,
-        "wanted": search.spec.budget.trials,
+        "wanted": search.study.trials_wanted,
     }
 
 

@@ -50,6 +50,7 @@ def test_ten_comparisons_by_keyboard_are_kept_with_the_search(
     assert f"{float(f'{result.p_value:.3g}'):g}" in said.replace("1.00", "1")
 
 
+@pytest.mark.timeout(900)
 def test_a_search_is_launched_from_a_pair_and_its_board_moves(page, address, root, recorded_pair):
     page.goto(f"{address}/new")
     page.get_by_label("Name").fill("amp")
@@ -64,7 +65,7 @@ def test_a_search_is_launched_from_a_pair_and_its_board_moves(page, address, roo
     expect(page.get_by_role("heading", name="amp")).to_be_visible(timeout=3 * SLOW_MS)
     rows = page.locator("#board tbody tr:not(.mark)")
     expect(rows.first).to_be_visible(timeout=3 * SLOW_MS)  # without a reload
-    expect(page.locator("#board .facts .state")).to_have_text("complete", timeout=4 * SLOW_MS)
+    expect(page.locator("#board .facts .state")).to_have_text("complete", timeout=10 * SLOW_MS)
     assert Search("amp", root).best().metrics["mr_stft"] > 0
     expect(page.locator("#families .key").first).to_be_visible()
     expect(page.locator("#take").get_by_role("link", name="safetensors")).to_be_visible()
