@@ -194,6 +194,9 @@ class Cluster:
             "RAY_AUTH_TOKEN": secrets.token_hex(32),
             "RAY_USAGE_STATS_ENABLED": "0",
             "FXSEARCH_STORAGE": str(storage),
+            "AWS_ACCESS_KEY_ID": "test",  # of the bucket that some searches use
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_EC2_METADATA_DISABLED": "true",
             "RAY_worker_niceness": "0",  # else anything else on the machine goes first
             "OMP_NUM_THREADS": "1",
         }

@@ -177,7 +177,7 @@ def test_a_search_whose_driver_is_killed_goes_on_where_it_was(launched):
         240,
     )
     os.killpg(search.process.pid, signal.SIGKILL)
-    search.process.wait()
+    search.process.communicate()
     ended = {row.id: row for row in search.search.trials() if row.state in one_ended}
     before = {row.id: search.search.study.reports(row.id) for row in search.search.trials()}
     assert search.search.state == "interrupted"
