@@ -119,7 +119,10 @@ def test_with_the_engines_own_tanh_nothing_differs(
         pred = torch.from_numpy(recurrence(distorter, dry))
     else:
         monkeypatch.setattr(Tensor, "tanh", engine_tanh)
-        pred = distorter.predict(dry)
+        pred, state = torch.empty(1, 1, 0), distorter.initial_state()
+        for block in torch.split(dry, 256, dim=-1):  # longer ones take tanh from a sigmoid
+            wet_block, state = distorter.stream(block, state)
+            pred = torch.cat([pred, wet_block], dim=-1)
     assert esr(wet, pred) < MAX_ESR_WITH_ITS_TANH
 
 
