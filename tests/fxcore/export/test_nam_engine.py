@@ -123,7 +123,8 @@ def test_with_the_engines_own_tanh_nothing_differs(
         for block in torch.split(dry, 256, dim=-1):  # longer ones take tanh from a sigmoid
             wet_block, state = distorter.stream(block, state)
             pred = torch.cat([pred, wet_block], dim=-1)
-    assert esr(wet, pred) < MAX_ESR_WITH_ITS_TANH
+    settled = distorter.spec.receptive_field or 0  # the silence before is played in a long block, too
+    assert esr(wet[..., settled:], pred[..., settled:]) < MAX_ESR_WITH_ITS_TANH
 
 
 @pytest.mark.parametrize("size", list(SIZES))
