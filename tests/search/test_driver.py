@@ -9,6 +9,8 @@ import pytest
 from fxcore.errors import SearchError
 from search import Search, SearchSpec, launch
 from search.checking import problems
+from search.config import TrialTask
+from search.trial import TrialRun
 
 AUDIBLE = {"lstm": {"hidden": [4, 12], "skip": True}}  # with the dry added, it is from the first step
 
@@ -126,14 +128,21 @@ def address_space() -> Any:
 WIDE = {"conv": {"layers": 2, "window": 16, "channels": 64}}  # a batch of 64 x 8,192 takes about 600 MB
 
 
-@pytest.mark.slow
-def test_a_batch_that_does_not_fit_into_memory_is_halved_once(searched, address_space):
-    training = {"batch": 128, "block_samples": 8192}
-    searched(name="before", families=WIDE, budget={"trials": 1, "trial_steps": 1}, training={"batch": 1})
-    address_space(800)
-    search = searched(families=WIDE, budget={"trials": 1, "trial_steps": 2}, training=training)
-    (row,) = search.trials()
-    assert (row.state, row.reason) == ("complete", "out of memory with a batch of 128; trained with 64")
+def test_a_trial_that_ran_out_of_memory_goes_on_with_half_the_batch(searched, tmp_path):
+    search = searched(budget={"trials": 1, "trial_steps": 9})
+    task = TrialTask(
+        number=0,
+        identity="again",
+        config=search.study.config(0),
+        store=search.store().uri,
+        checkpoints=str(tmp_path / "checkpoints"),
+        cpus=1,
+        gpus=0,
+        halvings=1,
+    )
+    run = TrialRun(task)
+    assert [report.index for report in run] == list(range(1, 10))
+    assert run.remark == "out of memory with a batch of 2; trained with 1"
 
 
 @pytest.mark.slow
