@@ -487,7 +487,7 @@ def test_ctrl_c_interrupts_a_search_that_the_same_command_resumes(cli, place, la
     root = place / "runs"
     search = launched(root)
     limit = time.monotonic() + 120
-    while not list(root.glob("searches/amp/checkpoints/*.safetensors")) and time.monotonic() < limit:
+    while not list(root.glob("searches/amp/checkpoints/*/*.safetensors")) and time.monotonic() < limit:
         time.sleep(0.1)
     board = json.loads(succeed(cli("board", "amp", "--json", "--storage", root)))
     assert board["state"] == "running"
