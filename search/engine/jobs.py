@@ -145,7 +145,7 @@ def _client(address: str) -> Iterator[Client]:
     try:
         port = place.port or {"http": 80, "https": 443}[place.scheme]
         socket.create_connection((place.hostname, port), REACH_SECONDS).close()  # Ray would try for minutes
-        yield JobSubmissionClient(address)
+        yield JobSubmissionClient(address, headers=_credentials())
     except AuthenticationError:
         raise SearchError(
             f"{address} does not take this machine's token; put the cluster's into RAY_AUTH_TOKEN or "
@@ -156,6 +156,17 @@ def _client(address: str) -> Iterator[Client]:
         raise SearchError(
             f"{address} takes no jobs: {_last_line(told)}; is it the dashboard of a head?"
         ) from None
+
+
+def _credentials() -> dict[str, str]:
+    """The cluster's token as a header: Ray would take what it found when this process first asked it."""
+    if os.environ.get("RAY_AUTH_MODE") == "disabled":
+        return {}
+    token = os.environ.get("RAY_AUTH_TOKEN")
+    if token is None:
+        path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH", "~/.ray/auth_token")).expanduser()
+        token = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return {"Authorization": f"Bearer {token.strip()}"} if token.strip() else {}
 
 
 def _start(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 from fastapi.testclient import TestClient
+from ray.util import get_node_ip_address
 
 from fxcore.errors import SearchError
 from search import Search
@@ -30,6 +31,10 @@ on_cluster = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "examples" / "cluster"
+COMMANDS = (  # of a cluster whose nodes need none
+    *("initialization_commands", "setup_commands", "head_setup_commands", "worker_setup_commands"),
+    *("head_start_ray_commands", "worker_start_ray_commands"),
+)
 TRIALS, TRIAL_SECONDS = 8, 45.0  # more than anybody waits for: what is asked of the search ends it
 START_SECONDS = 300.0  # for whatever Ray starts: the machine may be busy
 
@@ -85,7 +90,10 @@ class Cluster(NamedTuple):
 
 @contextmanager
 def started(folder: Path, search: Search, workers: int, *options: str, **extra: str) -> Iterator[Cluster]:
-    """A head and workers with a CPU each, by the example's scripts; the code they have at hand cannot run."""
+    """A head and workers with a CPU each, by the example's scripts; the code they have at hand cannot run.
+
+    `options` are the head's.
+    """
     token, port, dashboard = secrets.token_hex(32), free_port(), free_port()
     for package in ("fxcore", "datasets", "search"):
         path = folder / "old" / package / "__init__.py"
@@ -93,8 +101,8 @@ def started(folder: Path, search: Search, workers: int, *options: str, **extra: 
         path.write_text("raise ImportError('not the code that was submitted')")
     shutil.copytree(search.storage.root / "stores", folder / "runs" / "stores")
     environment = {**os.environ, "RAY_AUTH_TOKEN": token, "FXSEARCH_STORAGE": str(folder / "runs")}
-    own = {**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **extra}
-    own |= {"PYTHONPATH": str(folder / "old"), "OMP_NUM_THREADS": "1"}
+    own = {**environment, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    own |= {"PYTHONPATH": str(folder / "old"), "OMP_NUM_THREADS": "1", **extra}
     nodes = [
         ["head.sh", "127.0.0.1", f"--port={port}", f"--dashboard-port={dashboard}", *options],
         *[["worker.sh", f"127.0.0.1:{port}", "--num-cpus=1"]] * workers,
@@ -341,25 +349,46 @@ class TestOnACluster:
 @pytest.mark.cluster
 @pytest.mark.timeout(900)
 def test_a_cluster_of_no_workers_grows_for_a_search(tiny_search, tmp_path) -> None:
+    port = free_port()
+    gcs = f"{get_node_ip_address()}:{port}"
     nodes = {
-        "head": {"resources": {"CPU": 0}, "node_config": {}, "max_workers": 0},
+        "ray.head.default": {
+            "resources": {"CPU": 0},
+            "node_config": {},
+            "max_workers": 0,
+        },  # Ray's name for it
         "worker": {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": 2},
     }
     growing = {
         "cluster_name": "growing",
         "max_workers": 2,
-        "provider": {"type": "fake_multinode", "head_node_id": "f" * 56},  # Ray's own: starts nodes here
+        "provider": {  # Ray's own: starts nodes here
+            "type": "fake_multinode",
+            "head_node_id": "f" * 56,
+            "gcs_address": gcs,
+        },
         "available_node_types": nodes,
-        "head_node_type": "head",
+        "head_node_type": "ray.head.default",
+        "upscaling_speed": 1.0,
+        "idle_timeout_minutes": 5,
+        "auth": {},
+        "file_mounts": {},
+        "cluster_synced_files": [],
+        **{key: [] for key in COMMANDS},
     }
     (tmp_path / "growing.yaml").write_text(yaml.safe_dump(growing))
-    options = [f"--autoscaling-config={tmp_path / 'growing.yaml'}"]
-    extra = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "TUNE_MAX_PENDING_TRIALS_PG": "2"}
+    options = [f"--port={port}", f"--autoscaling-config={tmp_path / 'growing.yaml'}"]
+    # its nodes share a folder, where each would unpack a job's code anew: the search is driven from here
+    extra = {"RAY_FAKE_CLUSTER": "1", "AUTOSCALER_UPDATE_INTERVAL_S": "1", "PYTHONPATH": str(ROOT)}
     with started(tmp_path, tiny_search, 0, *options, **extra) as cluster:
-        cluster.succeed("launch", write_spec(tmp_path, "grown"), "--address", cluster.address)
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "search.cli", "launch", write_spec(tmp_path, "grown"), "--address", gcs],
+            env={**cluster.environment, "RAY_AUTH_MODE": "token"},
+        )
         wait_for(lambda: cluster.storage.has("grown"), "the search")
         search = Search("grown", cluster.storage)
         wait_for(lambda: sum(bool(row.metrics) for row in search.trials()) == 2, "a report of two trials")
         search.stop()
-        wait_for(lambda: search.state == "complete", "the end")
+        assert driver.wait(START_SECONDS) == 0
+        assert search.state == "complete"
         assert "waiting for one" in search.log()

@@ -37,6 +37,8 @@ def test_no_request_is_a_fault_of_the_services_own(api: schemathesis.BaseSchema)
         def send(case: Case) -> None:
             if "name" in case.path_parameters and case.method == "GET":
                 case.path_parameters["name"] = "tiny"
-            case.validate_response(case.call(headers=LOCAL, timeout=PATIENCE_SECONDS), checks=[not_a_server_error])
+            case.validate_response(
+                case.call(headers=LOCAL, timeout=PATIENCE_SECONDS), checks=[not_a_server_error]
+            )
 
         send()
