@@ -6,8 +6,9 @@
     python benchmarks/training.py --cpu-minutes 1 ...    # a shorter comparison of what is reached
 
 Everything runs on one thread. Peers train in processes of their own, turn by turn with ours, so that
-all meet the same machine; figures are per CPU second. Where no `--peer` is given, neural-amp-modeler
-is installed into an environment in a temporary folder, with the build of PyTorch that runs here.
+all meet the same machine; figures are per CPU second. Where PyTorch finds a GPU, all train there, and
+seconds are those of the clock. Where no `--peer` is given, neural-amp-modeler is installed into an
+environment in a temporary folder, with the build of PyTorch that runs here.
 """
 
 import argparse
@@ -38,6 +39,7 @@ PEERS = Path(__file__).parent / "peers"
 TRAIN_SHARE = 0.87
 TURN_S, TURNS = 8.0, 5
 A1 = {"kind": "nam_wavenet", "size": "a1_standard"}
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LSTM_40 = {"kind": "lstm", "hidden": 40, "skip": True}
 PROFILED: list[dict[str, Any]] = [
     A1,
@@ -60,7 +62,8 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     data = pair_of(options.pair)
-    print_shares_of_the_peak(data)
+    if DEVICE == "cpu":
+        print_shares_of_the_peak(data)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_pair(data, folder)
@@ -137,8 +140,9 @@ class Peer:
 
 def ours(settings: dict[str, Any], data: TrainingData, budget: Budget) -> Fit:
     """A `Fit` of ours by the family's own recipe, judged by ESR."""
-    model = FAMILIES.parse(settings).build(torch.Generator().manual_seed(0))
-    return Fit(model, data, budget, seed=0, objective="esr")
+    model = FAMILIES.parse(settings).build(torch.Generator().manual_seed(0)).to(DEVICE)
+    training = model.spec.recipe(DEVICE == "cuda")
+    return Fit(model, data, budget, seed=0, objective="esr", training=training)
 
 
 def turns_of(fit: Fit) -> Iterator[tuple[int, float]]:

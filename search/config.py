@@ -116,7 +116,8 @@ class SearchSpec(Spec):
 
     def space(self) -> SearchSpace:
         """What its trials are drawn from."""
-        return SearchSpace(self.families, self.output, self.training, self.targets)
+        gpu = self.resources.gpus_per_trial > 0
+        return SearchSpace(self.families, self.output, self.training, self.targets, gpu)
 
     def same_search(self, other: "SearchSpec") -> bool:
         """Whether `other` differs in nothing but what may be spent, so that one continues the other."""

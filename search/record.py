@@ -82,7 +82,7 @@ class Record:
             with suppress(SpecError):  # what cannot be had is left out
                 if place < len(start.given):
                     model = FAMILIES.parse(start.given[place])
-                    return self._begin(model, model.training, None)
+                    return self._begin(model, model.recipe(self.spec.resources.gpus_per_trial > 0), None)
                 return self._draw(0, start.draws[place - len(start.given)])
         for attempt in range(MAX_REDRAWS):
             try:

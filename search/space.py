@@ -88,10 +88,11 @@ class SearchSpace:
         output: Mapping[str, Any],
         training: Mapping[str, Any],
         targets: Sequence[str] = (),
+        gpu: bool = False,
     ) -> None:
         """`families`: None for all black boxes; ranges that are None are the family's own.
 
-        `targets` are export formats, all of which every model drawn fits into.
+        `targets` are export formats, all of which every model drawn fits into; `gpu`: whether one trains.
 
         Raises `SpecError`, its path leading to the key at fault.
         """
@@ -130,6 +131,7 @@ class SearchSpace:
         for key in ranges.keys() - used:
             known = {name for kind in self.outputs for name in OUTPUTS[kind].model_fields}
             raise SpecError(f"unknown key 'output.{key}'{did_you_mean(key, known)}", ("output", key))
+        self.gpu = gpu
         self.training = _dimensions(training, TrainingSpec, ("training",), set())
 
     def draw(self, suggest: Suggest) -> tuple[ModelSpec, TrainingSpec]:
@@ -143,12 +145,12 @@ class SearchSpace:
         model = FAMILIES.parse({"kind": family, "output": output, **values})
         model = model.narrowed(self.limits[family])
         recipe = {name: suggest(f"{family}.{name}", d) for name, d in self._training_of(family).items()}
-        return model, TrainingSpec.from_dict({**model.training.as_dict(), **recipe})
+        return model, TrainingSpec.from_dict({**model.recipe(self.gpu).as_dict(), **recipe})
 
     def first_draws(self) -> Iterator[dict[str, Value]]:
         """Each family's own defaults, moved into the space: what a search tries before it samples."""
         for family, dimensions in self.families.items():
-            defaults, training = FAMILIES[family].model_fields, FAMILIES[family].training
+            defaults, training = FAMILIES[family].model_fields, FAMILIES[family].recipe(self.gpu)
             values: dict[str, Value] = {"family": family}
             values |= {f"{family}.{n}": d.nearest(defaults[n].default) for n, d in dimensions.items()}
             output, (kind, *_) = self._outputs_of(family)

@@ -79,12 +79,12 @@ class TrialRun:
         if task.gpus > 0 and device.type == "cpu":
             self.remark = "torch found no GPU where it ran; trained on the CPU"
         data = training_data(task.store)
-        model = config.model.build(torch.Generator().manual_seed(config.seed)).to(device)
-        self.cost = measure_cost(model, data.sample_rate, seconds=PLAYED_SECONDS)
+        model = config.model.build(torch.Generator().manual_seed(config.seed))
+        self.cost = measure_cost(model, data.sample_rate, seconds=PLAYED_SECONDS)  # where it will be played
         resume = self._checkpoints.newest(task.identity)
         self._again = resume.report if resume else None
         self._fit = Fit(
-            model,
+            model.to(device),
             data,
             config.budget,
             seed=config.seed,

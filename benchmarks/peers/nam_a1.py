@@ -21,6 +21,7 @@ from nam.train.lightning_module import LightningModule
 from torch.utils.data import DataLoader
 
 BATCH, BLOCK_SAMPLES = 16, 8192
+ON_GPU = torch.cuda.is_available()
 
 
 def array(input_size: int, channels: int, head_size: int, head_bias: bool) -> dict[str, object]:
@@ -47,6 +48,11 @@ MODEL = {
 }
 
 
+def now() -> float:
+    """CPU seconds; where there is a GPU, seconds on the clock."""
+    return time.perf_counter() if ON_GPU else time.process_time()
+
+
 class Turns(pl.Callback):
     """Trains as long as it is told to, then says where it stands and waits."""
 
@@ -54,28 +60,30 @@ class Turns(pl.Callback):
         self.samples, self.validation = 0, list[tuple[float, float]]()
 
     def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.zero = time.process_time()  # what importing and loading took is given to it
+        self.zero = now()  # what importing and loading took is given to it
         self._await_turn(trainer)
 
     def on_train_batch_end(self, trainer: pl.Trainer, module: pl.LightningModule, *_: object) -> None:
         self.samples += BATCH * BLOCK_SAMPLES
-        if time.process_time() >= self._until:
+        if now() >= self._until:
             self._await_turn(trainer)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.validation.append((time.process_time() - self.zero, float(trainer.callback_metrics["ESR"])))
+        self.validation.append((now() - self.zero, float(trainer.callback_metrics["ESR"])))
 
     def _await_turn(self, trainer: pl.Trainer) -> None:
+        if ON_GPU:
+            torch.cuda.synchronize()  # what is queued counts
         state = {
             "samples": self.samples,
-            "cpu_seconds": time.process_time() - self.zero,
+            "cpu_seconds": now() - self.zero,
             "validation": self.validation,
             "version": version("neural-amp-modeler"),
         }
         print(json.dumps(state), flush=True)
         seconds = sys.stdin.readline()
         trainer.should_stop = not seconds
-        self._until = time.process_time() + float(seconds or 0)
+        self._until = now() + float(seconds or 0)
 
 
 def main(folder: Path) -> None:
@@ -102,7 +110,7 @@ def main(folder: Path) -> None:
     )
     module.net.sample_rate = train.sample_rate
     trainer = pl.Trainer(
-        accelerator="cpu",
+        accelerator="gpu" if ON_GPU else "cpu",
         max_epochs=10**6,
         callbacks=[Turns()],
         enable_checkpointing=False,
@@ -111,7 +119,7 @@ def main(folder: Path) -> None:
         logger=False,
         num_sanity_val_steps=0,
     )
-    loader = DataLoader(train, batch_size=BATCH, shuffle=True, drop_last=True)
+    loader = DataLoader(train, batch_size=BATCH, shuffle=True, drop_last=True, pin_memory=ON_GPU)
     trainer.fit(module, loader, DataLoader(validation))
 
 

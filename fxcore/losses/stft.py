@@ -5,6 +5,8 @@ Yamamoto, Song & Kim, "Parallel WaveGAN" (2020), with the lengths and the floor 
 effects that move in time, where ESR means nothing.
 """
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -34,8 +36,7 @@ def mr_stft(sums: Tensor, floor: Tensor | float = 0.0) -> Tensor:
     `floor` is an energy a sample, added to the wet's: in training, silence must not divide by nothing.
     """
     error_energy, wet_energy, log_difference, count = sums.unbind(dim=-1)  # (3,) each
-    window_energy = count.new_tensor([3 / 8 * r.window_samples for r in RESOLUTIONS])  # of Hann's window
-    wet_energy = wet_energy + floor * window_energy * count  # by Parseval's theorem
+    wet_energy = wet_energy + floor * _window_energy(count.device, count.dtype) * count  # Parseval's theorem
     exact = error_energy == 0
     error_norm = torch.where(exact, 1.0, error_energy).sqrt()  # the root's slope at 0 is infinite
     convergence = torch.where(exact, 0.0, error_norm) / wet_energy.sqrt()
@@ -45,6 +46,13 @@ def mr_stft(sums: Tensor, floor: Tensor | float = 0.0) -> Tensor:
 def mr_stft_loss(pred: Tensor, wet: Tensor, floor: Tensor | float = 0.0) -> Tensor:
     """Distance of pred and wet, (B, 1, T) each: a scalar, at least 0; `floor` as in `mr_stft`."""
     return mr_stft(mr_stft_sums(pred, wet), floor)
+
+
+@functools.lru_cache(maxsize=32)
+def _window_energy(device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Of Hann's window at each resolution, (3,), shared by all callers: read only."""
+    with torch.inference_mode(False):  # else one first made while evaluating would be of no use in training
+        return torch.tensor([3 / 8 * r.window_samples for r in RESOLUTIONS], device=device, dtype=dtype)
 
 
 def _sums_at(resolution: Resolution, pred: Tensor, wet: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from fxcore.spec import Spec
 
 State: TypeAlias = tuple[Tensor, ...]
 
-PREDICT_BLOCK_SAMPLES = 65_536
+PREDICT_BLOCK_SAMPLES = 32_768  # cuDNN plays its recurrent nets 65,535 samples at most
 PLAYED_BLOCK_SAMPLES = 64  # what a plug-in host hands over
 
 
@@ -60,6 +60,7 @@ class ModelSpec(Spec, ABC):
     output: Annotated[Output, *OUTPUTS.field()] = Regression()
 
     training: ClassVar[TrainingSpec] = TrainingSpec()  # the family's default recipe
+    gpu_batch: ClassVar[int | None] = None  # its batch on a GPU, which learns from many in the time of one
     outputs: ClassVar[tuple[str, ...]] = tuple(OUTPUTS)  # the outputs that its networks can have
     fitted: ClassVar[bool] = False  # whether `EffectModel.initialise` is all its training, without steps
     made_for: ClassVar[Nature | None] = None  # the effects whose structure it has; None: any, as a black box
@@ -77,6 +78,13 @@ class ModelSpec(Spec, ABC):
     def narrowed(self, limits: Mapping[str, tuple[Any, ...]]) -> Self:
         """Settings changed until what follows from them, where `limits` name it, has a value given there."""
         return self
+
+    @classmethod
+    def recipe(cls, gpu: bool) -> TrainingSpec:
+        """The family's default recipe where a CPU or a GPU trains."""
+        if gpu and cls.gpu_batch is not None:
+            return cls.training.model_copy(update={"batch": cls.gpu_batch})
+        return cls.training
 
     def build(self, rng: torch.Generator) -> "EffectModel":
         """The network with fresh weights drawn from `rng`."""

@@ -36,6 +36,7 @@ class ConvSpec(ModelSpec):
     linear: int = Field(1, ge=1, le=8)
 
     training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=4096, learning_rate=4e-3)
+    gpu_batch: ClassVar[int | None] = 8
     ranges: ClassVar[Mapping[str, Any]] = {"layers": [2, 8], "window": [64, 4096], "channels": [4, 32]}
 
     @property

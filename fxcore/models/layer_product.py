@@ -1,5 +1,7 @@
 """A WaveNet layer as matrix products, which train and play it on a CPU twice as fast as convolutions do.
 
+On a GPU, `layer_kernels` train it.
+
 A causal convolution is a sum of products, of a (C, C) matrix for each tap with the signal (C, T) as it
 was so long ago. At 8 to 16 channels such products reach more than half of a core's peak, oneDNN's dilated
 convolutions a tenth to a third. And one node for the whole layer, with its gradient written out, spares
@@ -9,6 +11,7 @@ In the short blocks of a player every call of PyTorch costs as much as what it c
 are copied below each other, for one product a layer.
 """
 
+from importlib.util import find_spec
 from typing import Any, Literal, TypeAlias, cast
 
 import torch
@@ -27,6 +30,16 @@ def activate(signal: Tensor, activation: Activation) -> Tensor:
     if activation == "tanh":
         return signal.tanh()
     return signal.relu() if activation == "relu" else F.leaky_relu(signal, LEAK)
+
+
+def has_product(dry: Tensor, trains: bool) -> bool:
+    """Whether a layer can be computed by `layer_product`, in training, or by `layer_played` on a device.
+
+    A GPU's kernels come with Triton, train only, and know no gradient of the dry.
+    """
+    if dry.device.type == "cuda":
+        return trains and not dry.requires_grad and find_spec("triton") is not None
+    return dry.device.type == "cpu"
 
 
 def layer_product(
@@ -52,7 +65,12 @@ def layer_product(
         and the sum.
     """
     weight, bias = (residual.weight, residual.bias) if residual else (None, None)
-    product: tuple[Tensor, Tensor] = _LayerProduct.apply(  # type: ignore[no-untyped-call]  # torch's is not
+    kind: Any = _LayerProduct
+    if hidden.device.type == "cuda":  # Triton comes with the builds of PyTorch for GPUs alone
+        from fxcore.models.layer_kernels import LayerKernels
+
+        kind = LayerKernels
+    product: tuple[Tensor, Tensor] = kind.apply(
         conv.weight, conv.bias, mixin.weight, weight, bias, hidden, dry, summed, conv.dilation[0], activation
     )
     return product

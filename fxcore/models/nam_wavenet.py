@@ -25,6 +25,7 @@ class NamWaveNetSpec(WaveNetBase):
 
     # long windows: 4,092 or 6,346 samples of each go before the first that is learned from
     training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=16_384, learning_rate=6e-3)
+    gpu_batch: ClassVar[int | None] = 16
     ranges: ClassVar[Mapping[str, Any]] = {
         "size": ["a1_standard", "a1_lite", "a1_feather", "a1_nano", "a2_full", "a2_lite"]
     }

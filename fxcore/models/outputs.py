@@ -150,8 +150,9 @@ class Factorised(Output):
         First those above silence, then those below; the upper codes' third row is their sign.
         """
         log_step = math.log(2.0**self.bits) * companding.step(self.bits)
-        above = self.fine * (torch.arange(self.coarse, dtype=torch.float64) - self.coarse // 2)
-        within = torch.arange(self.fine, dtype=torch.float64)
+        above = torch.arange(self.coarse, dtype=torch.float64, device=raw.device) - self.coarse // 2
+        above = self.fine * above
+        within = torch.arange(self.fine, dtype=torch.float64, device=raw.device)
         positive = (above >= 0).double()
         upper = [positive * (log_step * above).exp(), (1 - positive) * (-log_step * above).exp()]
         lower = [(log_step * within).exp(), (-log_step * within).exp()]
@@ -184,7 +185,7 @@ class Softmax(Output):
 
     def _levels(self, raw: Tensor) -> Tensor:
         """Amplitude of each code, (1, C)."""
-        return companding.decode(torch.arange(self.channels), self.bits)[None].to(raw)
+        return companding.decode(torch.arange(self.channels, device=raw.device), self.bits)[None].to(raw)
 
 
 OUTPUTS: Registry[Output] = Registry("output", Regression, Mixture, Factorised, Softmax)

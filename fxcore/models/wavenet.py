@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fxcore.models.base import EffectModel, ModelSpec, State, TrainingSpec
 from fxcore.models.convolution import causal_conv, memory_samples, receptive_field
-from fxcore.models.layer_product import Activation, activate, layer_played, layer_product
+from fxcore.models.layer_product import Activation, activate, has_product, layer_played, layer_product
 
 
 class LayerArray(NamedTuple):
@@ -40,6 +40,7 @@ class WaveNetBase(ModelSpec):
     """Any spec that comes down to a `Shape`."""
 
     training: ClassVar[TrainingSpec] = TrainingSpec(batch=1, block_samples=4096, learning_rate=1e-2)
+    gpu_batch: ClassVar[int | None] = 8
 
     @property
     @abstractmethod
@@ -155,7 +156,8 @@ class WaveNetArray(nn.Module):
         hidden, after = self.rechannel(hidden), list[Tensor | None]()
         if summed is None:
             summed = hidden.new_zeros(len(hidden), self.channels, length)
-        plain = hidden.device.type == "cpu" and not self.gated and not torch.compiler.is_exporting()
+        trains = pasts[0] is None and torch.is_grad_enabled()
+        plain = has_product(dry, trains) and not self.gated and not torch.compiler.is_exporting()
         if plain and (pasts[0] is None or (len(hidden) == 1 and not torch.is_grad_enabled())):
             hidden, summed, after = self._products(hidden, dry, summed, pasts)
         else:

@@ -147,7 +147,7 @@ class WienerHammersteinNet(EffectModel):
         """Curves of the dry, and the wet, both in deviations."""
         dry = torch.from_numpy(np.array(recording.dry))[None].to(self.scale.device) / self.scale[0]
         inputs = curves(dry)[0]
-        target = recording.wet[0] / np.float32(self.scale[1])
+        target = recording.wet[0] / float(self.scale[1])
         return Passage(inputs.cpu().numpy(), target, recording.start_sample == 0)
 
 

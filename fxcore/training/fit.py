@@ -25,6 +25,7 @@ from fxcore.metrics import METRICS
 from fxcore.models import EffectModel, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
 from fxcore.training.evaluate import Judgement, Pair, judge, to_device
+from fxcore.training.steps import Optimiser
 from fxcore.training.windows import Windows
 
 
@@ -124,20 +125,23 @@ class Fit:
         """`objective` names the metric whose lowest value marks the best weights."""
         self.model, self.data, self.budget, self.objective = model, data, budget, objective
         self.training = training or model.spec.training
-        self._loss = WeightedLoss(self.training, data.sample_rate)
         length = self.training.block_samples * self.training.blocks
         self._windows: Windows | None = None
         if not model.spec.fitted:  # such a family looks at whole recordings
             self._windows = Windows(data.train, model.context_samples, length, model.scale.device)
         self._validation = to_device(data.validation, model.scale.device)
         self.rng = torch.Generator().manual_seed(seed)
-        self.optimiser = torch.optim.Adam(model.parameters(), self.training.learning_rate)
+        if (
+            model.scale.device.type == "cuda"
+        ):  # TF32 is no faster for nets as small, and is not what plays them
+            torch.backends.cudnn.allow_tf32 = False
+        self.optimiser = Optimiser(model, self.training, WeightedLoss(self.training, data.sample_rate))
         self.last: Report | None = None
         self.best_weights: dict[str, Tensor] = {}
         self._best: Best | None = None
         self._step = 0
         self._warm_up()
-        self._clock_zero = _clock(model)
+        self._clock_zero = self._clock()
         if resume is None:
             model.set_scale(_deviation(r.dry for r in data.train), _deviation(r.wet for r in data.train))
         else:
@@ -182,7 +186,8 @@ class Fit:
     @property
     def compute_seconds(self) -> float:
         """Spent so far, by this and by earlier processes."""
-        return _clock(self.model) - self._clock_zero
+        self.optimiser.finish()
+        return self._clock() - self._clock_zero
 
     def progress(self) -> Progress:
         """What a checkpoint holds, after at least one report."""
@@ -217,9 +222,12 @@ class Fit:
         return judged.metrics[self.objective] < best.metrics[self.objective]
 
     def _warm_up(self) -> None:
-        """Evaluate one sample: what metrics load once a process is not for its first trial to pay."""
+        """What is loaded, or compiled for a GPU, once a process is not for its first trial to pay."""
         first = [Pair(pair.dry[..., :1], pair.wet[..., :1]) for pair in self._validation[:1]]
         judge(self.model, first, self.data.sample_rate)
+        if self._windows is not None and self.model.scale.device.type == "cuda":
+            dry, wet = self._windows.draw(self.training.batch, torch.Generator())
+            self.optimiser.warm_up(dry, wet)
 
     def _restore(self, progress: Progress) -> None:
         self.model.load_state_dict(progress.weights)
@@ -235,14 +243,14 @@ class Fit:
         self.model.train()
         total, first_step, draws = torch.zeros((), device=self.model.scale.device), self._step, 0
         refined = int(REFINEMENTS * self.budget.share(self._step, self.compute_seconds))
-        while (spent := self.budget.share(self._step, self.compute_seconds)) < share:
+        while (spent := self.budget.share(self._step, self._clock() - self._clock_zero)) < share:
             if int(REFINEMENTS * spent) > refined:
                 self._refine()
                 refined = int(REFINEMENTS * spent)
-            for group in self.optimiser.param_groups:
-                group["lr"] = self.training.learning_rate * self._schedule(spent)
+            self.optimiser.rate = self.training.learning_rate * self._schedule(spent)
             for loss in self._train_on_one_draw():
                 total += loss
+            self.optimiser.pace()
             draws += 1
             if draws % CHECK_EVERY_DRAWS == 0 and not bool(total.isfinite()):
                 break
@@ -262,7 +270,8 @@ class Fit:
         assert self._windows is not None, "a fitted family takes no steps"
         dry, wet = self._windows.draw(self.training.batch, self.rng)
         if not self.model.recurrent:
-            yield self._optimise(self.model(dry), wet)
+            self._step += 1
+            yield self.optimiser.step(dry, wet)[0]
             return
         context, block = self.model.context_samples, self.training.block_samples
         with torch.no_grad():
@@ -270,17 +279,13 @@ class Fit:
         for dry_block, wet_block in zip(
             torch.split(dry[..., context:], block, -1), torch.split(wet, block, -1), strict=True
         ):
-            raw, state = self.model.step(dry_block, tuple(s.detach() for s in state))
-            yield self._optimise(raw, wet_block)
+            self._step += 1
+            loss, state = self.optimiser.step(dry_block, wet_block, state)
+            yield loss
 
-    def _optimise(self, raw: Tensor, wet: Tensor) -> Tensor:
-        loss = self.model.loss(raw, wet, self._loss)
-        self.optimiser.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.training.clip_norm)
-        self.optimiser.step()
-        self._step += 1
-        return loss.detach()
+    def _clock(self) -> float:
+        """CPU seconds of this process, or wall seconds where a GPU computes."""
+        return time.process_time() if self.model.scale.device.type == "cpu" else time.perf_counter()
 
     def _schedule(self, spent: float) -> float:
         """Factor on the learning rate at a share of the budget."""
@@ -297,12 +302,3 @@ def _deviation(signals: Iterable[Signal]) -> float:
         energy += float(np.square(signal, dtype=np.float64).sum())
         count += signal.size
     return math.sqrt(energy / max(count, 1))
-
-
-def _clock(model: EffectModel) -> float:
-    """CPU seconds of this process; on a GPU, wall seconds up to the end of the queued work."""
-    device = model.scale.device
-    if device.type == "cpu":
-        return time.process_time()
-    torch.accelerator.synchronize(device)
-    return time.perf_counter()

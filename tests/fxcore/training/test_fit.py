@@ -308,7 +308,7 @@ def test_the_rate_warms_up_then_falls_as_a_cosine() -> None:
     training = TRAINING["conv"].model_copy(update={"warm_up_share": 0.2})
     tiny = DATA._replace(validation=[inverter(300, 2)])
     run = Fit(model_of("conv"), tiny, Budget(steps=20, reports=20), seed=1, training=training)
-    rates = [run.optimiser.param_groups[0]["lr"] / training.learning_rate for _ in run]
+    rates = [run.optimiser.rate / training.learning_rate for _ in run]
     falling = [0.5 + 0.5 * math.cos(math.pi * i / 16) for i in range(16)]
     assert rates == pytest.approx([0.05, 0.25, 0.5, 0.75, *falling])
 
