@@ -2,6 +2,7 @@
 
     python -m benchmarks.engine trivial                     # trials a second, beside plain Ray Tune
     python -m benchmarks.engine busy stores/amp             # how much of the time slots train
+    python -m benchmarks.engine recover stores/amp          # how soon trials go on after a fault
     python -m benchmarks.engine simulate                    # 10,000 trials on 1,000 slots, without training
     python -m benchmarks.engine compare results.jsonl --store stores/amp    # half an hour of CPU time
 
@@ -10,9 +11,9 @@ How many checkpoints lie on disk is a test: tests/search/test_disk.py.
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 
-from benchmarks.engine import busy, compare, simulate, trivial
+from benchmarks.engine import busy, compare, recover, simulate, trivial
 
-PARTS = {"trivial": trivial, "busy": busy, "simulate": simulate, "compare": compare}
+PARTS = {"trivial": trivial, "busy": busy, "recover": recover, "simulate": simulate, "compare": compare}
 
 
 def main() -> None:

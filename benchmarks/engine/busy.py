@@ -68,7 +68,7 @@ class Watch(Progress):
     """Takes both moments."""
 
     def __init__(self, trials: int, slots: int) -> None:
-        self.trials, self.slots = trials, slots
+        self.trials, self.at_once = trials, slots
         self.moments: list[Moment] = []
         self._compute: dict[int, float] = {}
         self._ended = 0
@@ -78,7 +78,7 @@ class Watch(Progress):
 
     def ended(self, number: int, state: str, reason: str | None) -> None:
         self._ended += 1
-        if self._ended in (self.slots, self.trials - self.slots):
+        if self._ended in (self.at_once, self.trials - self.at_once):
             self.moments.append(Moment(time.monotonic(), sum(self._compute.values()), *worker_seconds()))
 
 

@@ -8,6 +8,7 @@ driving process dies is resumed by a new Tuner over the same study.
 import os
 import tempfile
 import time
+from itertools import islice
 from typing import Any
 
 import ray
@@ -26,10 +27,8 @@ from search.engine.ray_session import connected
 from search.trial import TRIAL_ERRORS, TrialRun
 
 MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
-PENDING = "TUNE_MAX_PENDING_TRIALS_PG"
-SLOTS_FOR_A_PENDING = (
-    8  # trials drawn before there is room, at most: they know less, but processes take seconds
-)
+SLOTS_FOR_A_PENDING = 8  # a trial is drawn ahead for so many: it knows less, but processes take seconds
+AHEAD = "FXSEARCH_AHEAD"  # how many are at least: a cluster that grows takes them for its size
 LOOK_SECONDS = 1.0  # between looks for trials that hang
 OUT_OF_MEMORY = "OutOfMemory", "out of memory", "low on memory"  # why Ray ends a process
 
@@ -38,6 +37,7 @@ SETTINGS = {  # read when Tune runs
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # an interrupt is ours to handle
     "TUNE_GLOBAL_CHECKPOINT_S": "3600",  # of a state that nobody reads
+    "TUNE_MAX_PENDING_TRIALS_PG": "100000",  # how many are drawn is the searcher's to say
     "TUNE_RESULT_BUFFER_LENGTH": "1",  # every report is decided on before the next is made
 }
 
@@ -48,16 +48,15 @@ def run(driver: Driver, address: str | None = None) -> None:
     with connected(address, SETTINGS), tempfile.TemporaryDirectory(prefix="fxsearch-tune-") as scrap:
         if address is not None and not _has_room(driver, resources):
             return
-        slots = _slots(resources)
-        driver.progress.slots(slots)
-        os.environ[PENDING] = str(max(1, slots // SLOTS_FOR_A_PENDING))
+        slots = Slots(resources)
+        driver.progress.slots(slots.count())
         trial_resources = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
-        numbers: dict[str, int] = {}  # Tune's trial ids -> the study's trial numbers
-        scheduler = DriverScheduler(driver, numbers)
+        numbers: dict[str, int] = {}  # Tune's ids of trials that have not ended -> the study's numbers
+        scheduler = DriverScheduler(driver, numbers, slots)
         tuner = tune.Tuner(
             tune.with_resources(TrialActor, trial_resources),
             tune_config=tune.TuneConfig(
-                search_alg=DriverSearcher(driver, numbers),
+                search_alg=DriverSearcher(driver, numbers, slots),
                 scheduler=scheduler,
                 num_samples=-1,  # until the searcher says that it has finished
                 reuse_actors=True,
@@ -104,6 +103,33 @@ class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
         return {"report": report, "cost": self._trial.cost, "remark": self._trial.remark}
 
 
+class Slots:
+    """How many trials run at once, looked at now and then: clusters grow and shrink."""
+
+    def __init__(self, resources: Resources) -> None:
+        """Raises `SearchError` where no trial could ever start, instead of waiting for ever."""
+        self._wanted, self._count, self._next_look = _wanted(resources), 0, 0.0
+        there = ray.cluster_resources()
+        for kind, wanted in self._wanted.items():
+            if wanted > there.get(kind, 0):
+                raise SearchError(
+                    f"a trial wants {wanted:g} {kind}s, the cluster has {there.get(kind, 0):g}; "
+                    f"set resources.{kind.lower()}s_per_trial lower"
+                )
+
+    def count(self) -> int:
+        """As the cluster is."""
+        if time.monotonic() >= self._next_look:
+            there = ray.cluster_resources()
+            self._count = min(int(there.get(kind, 0) / wanted) for kind, wanted in self._wanted.items())
+            self._next_look = time.monotonic() + LOOK_SECONDS
+        return self._count
+
+    def ahead(self) -> int:
+        """How many trials are drawn before there is room for them."""
+        return max(int(os.environ.get(AHEAD, "1")), self.count() // SLOTS_FOR_A_PENDING)
+
+
 class NotSaved:
     """Tune pickles its parts to restore them; ours are never restored, and stay as they are."""
 
@@ -114,11 +140,20 @@ class NotSaved:
 class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
     """Tune's questions for the next trial, passed on to the driver."""
 
-    def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
+    def __init__(self, driver: Driver, numbers: dict[str, int], slots: Slots) -> None:
         super().__init__()
-        self._driver, self._numbers = driver, numbers
+        self._driver, self._numbers, self._slots = driver, numbers, slots
+        self._has_ended = False  # whether a trial has, since the last question
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """A trial for each slot, so that all start together, and some ahead; None: not now.
+
+        Where one has ended, its process first gets one that was drawn ahead: a draw takes a while.
+        """
+        ahead = 0 if self._has_ended else self._slots.ahead()
+        self._has_ended = False
+        if len(self._numbers) >= self._slots.count() + ahead:
+            return None
         task = self._driver.next_task()
         if task is None:
             return str(Searcher.FINISHED)
@@ -128,8 +163,8 @@ class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
+        number, self._has_ended = self._numbers.pop(trial_id), True
         if error:
-            number = self._numbers[trial_id]
             limit = self._driver.study.spec.budget.silent_minutes
             overdue = self._driver.is_overdue(number)
             reason = f"it was silent for {limit:g} min" if overdue else "its process failed too often"
@@ -142,11 +177,27 @@ class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
 class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
     """Tune's results, passed on to the driver, which keeps or stops."""
 
-    def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
+    def __init__(self, driver: Driver, numbers: dict[str, int], slots: Slots) -> None:
         super().__init__()
-        self._driver, self._numbers = driver, numbers
+        self._driver, self._numbers, self._slots = driver, numbers, slots
+        self._waiting: dict[Any, None] = {}  # Tune's trials that wait for a process, in this order
         self._remarks: dict[int, str | None] = {}
         self.error: Exception | None = None  # what the driver raised; Tune makes a `TuneError` of it
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """A trial is new, or its process died."""
+        self._waiting[trial] = None
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Any:
+        """Whose turn it is where a process has become free: the first for which none is starting.
+
+        By Tune's own choice, the first that waits, the process that starts for that would be ended: a slot
+        would never start beside others whose trials are short.
+        """
+        self._waiting = {trial: None for trial in self._waiting if trial.status == "PENDING"}
+        running = len(self._numbers) - len(self._waiting)
+        starting = max(0, self._slots.count() - running - 1)  # but for the one that is free
+        return next(islice(self._waiting, starting, None), None) or next(reversed(self._waiting), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         try:
@@ -210,8 +261,7 @@ def _has_room(driver: Driver, resources: Resources) -> bool:
 
     False where the search was asked to pause or stop meanwhile.
     """
-    wanted = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
-    group = placement_group([{kind: amount for kind, amount in wanted.items() if amount}])
+    group = placement_group([_wanted(resources)])
     told = False
     try:
         while not group.wait(LOOK_SECONDS):
@@ -225,15 +275,7 @@ def _has_room(driver: Driver, resources: Resources) -> bool:
     return True
 
 
-def _slots(resources: Resources) -> int:
-    """How many trials run at once; raises where none could ever start, instead of waiting for ever."""
-    there, slots = ray.cluster_resources(), []
-    for kind, wanted in (("CPU", resources.cpus_per_trial), ("GPU", resources.gpus_per_trial)):
-        if wanted > there.get(kind, 0):
-            raise SearchError(
-                f"a trial wants {wanted:g} {kind}s, the cluster has {there.get(kind, 0):g}; "
-                f"set resources.{kind.lower()}s_per_trial lower"
-            )
-        if wanted:
-            slots.append(int(there[kind] / wanted))
-    return min(slots)
+def _wanted(resources: Resources) -> dict[str, float]:
+    """What a trial occupies, in Ray's terms."""
+    wanted = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
+    return {kind: amount for kind, amount in wanted.items() if amount}

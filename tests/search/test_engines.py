@@ -5,6 +5,8 @@ import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -287,3 +289,89 @@ def test_more_processors_than_there_are_is_one_clear_error(tiny_search, tmp_path
     assert "a trial wants 4096 CPUs, the cluster has " in str(caught.value)
     assert "set resources.cpus_per_trial lower" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+class SomeSlots:
+    """So many, and one trial drawn ahead."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def count(self) -> int:
+        return self.number
+
+    def ahead(self) -> int:
+        return 1
+
+
+class Drawing:
+    """A driver that has trials without end."""
+
+    def __init__(self) -> None:
+        self.drawn = 0
+
+    def next_task(self) -> Any:
+        self.drawn += 1
+        return SimpleNamespace(number=self.drawn, as_dict=dict)
+
+
+class TuneTrial:
+    """What Tune's scheduler is shown."""
+
+    status = "PENDING"
+
+
+def test_trials_are_drawn_for_all_slots_at_once_and_one_ahead():
+    from search.engine.ray_tune import DriverSearcher
+
+    numbers: dict[str, int] = {}
+    searcher = DriverSearcher(Drawing(), numbers, SomeSlots(2))
+    assert [searcher.suggest(name) is not None for name in "abcd"] == [True, True, True, False]
+    assert numbers == {"a": 1, "b": 2, "c": 3}
+
+
+def test_a_process_that_has_become_free_waits_for_no_draw():
+    from search.engine.ray_tune import DriverSearcher
+
+    driver = Drawing()
+    searcher = DriverSearcher(driver, {}, SomeSlots(2))
+    for name in "abc":
+        searcher.suggest(name)
+    searcher.on_trial_complete("a")
+    assert searcher.suggest("d") is None  # Tune starts c meanwhile
+    assert searcher.suggest("d") is not None
+    assert driver.drawn == 4
+    for name in "bc":
+        searcher.on_trial_complete(name)
+    assert searcher.suggest("e") is not None  # nothing was drawn ahead
+
+
+def test_a_process_that_has_become_free_gets_a_trial_for_which_none_is_starting():
+    from search.engine.ray_tune import DriverScheduler
+
+    trials = {name: TuneTrial() for name in "abc"}
+    numbers = dict.fromkeys(trials, 0)
+    scheduler = DriverScheduler(None, numbers, SomeSlots(2))
+    for trial in trials.values():
+        scheduler.on_trial_add(None, trial)
+    trials["a"].status = "TERMINATED"
+    del numbers["a"]
+    assert scheduler.choose_trial_to_run(None) is trials["c"]  # b's is starting
+    trials["b"].status = "RUNNING"
+    assert scheduler.choose_trial_to_run(None) is trials["c"]
+    trials["c"].status = "RUNNING"
+    assert scheduler.choose_trial_to_run(None) is None
+
+
+def test_a_trial_whose_process_died_gets_the_next_that_is_free_though_others_are_drawn():
+    from search.engine.ray_tune import DriverScheduler
+
+    died, drawn = TuneTrial(), TuneTrial()
+    scheduler = DriverScheduler(None, {"died": 0, "drawn": 1}, SomeSlots(1))  # the other's machine is gone
+    scheduler.on_trial_add(None, died)
+    died.status = "RUNNING"
+    scheduler.choose_trial_to_run(None)
+    died.status = "PENDING"
+    scheduler.on_trial_add(None, died)
+    scheduler.on_trial_add(None, drawn)
+    assert scheduler.choose_trial_to_run(None) is died

@@ -222,6 +222,37 @@ def test_a_study_that_is_locked_is_waited_for(launched):
     assert "the study's database does not answer (database is locked); trying again" in output
 
 
+def test_losses_that_are_no_number_or_explode_and_constant_outputs_free_their_slots(cluster, launched):
+    """At this learning rate the mean loss of ten steps is NaN for 64 channels and some 1e7 for 8."""
+    search = launched(
+        "mad",
+        budget={"trials": 4, "trial_steps": 90},
+        families={"conv": {"layers": 16, "window": 32, "channels": [1, 8, 64]}, "fir": {"taps": 64}},
+        training={"learning_rate": 1.0, "warm_up_share": 0.0, "block_samples": 256, "batch": 2},
+    )
+    search.end()
+    search.check_whole()
+    exploded, constant = "the loss exploded at step 10", "its output was constant up to step 30"
+    ends = {
+        row.config["model"].get("channels", row.family): (
+            row.state,
+            row.reason,
+            len(search.search.study.reports(row.id)),
+        )
+        for row in search.search.trials()
+    }
+    assert ends == {
+        1: ("collapsed", constant, 3),
+        8: ("diverged", exploded, 1),
+        64: ("diverged", exploded, 1),
+        "fir": ("complete", None, 1),
+    }
+    checked = subprocess.run(
+        [BIN / "fxsearch", "check", search.name], env=cluster.environment, text=True, capture_output=True
+    )
+    assert checked.stdout == "'mad' is whole: 4 trials, complete\n"
+
+
 def test_a_disk_that_is_full_keeps_a_trial_at_its_last_checkpoint_until_there_is_room(cluster, launched):
     search = launched("full", budget={"trials": 2, "trial_seconds": 20})
     search.wait_until_running()
