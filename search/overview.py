@@ -20,7 +20,7 @@ class SearchLine(BaseModel):
     data: str | None = None
     objective: str | None = None
     trials: int = 0  # begun
-    of_trials: int | None = None  # that its budget allows
+    of_trials: int | None = None  # that it wants: its budget, and the models given beyond that
     compute_seconds: float = 0.0
     best: TrialRow | None = None
     reason: str | None = None
@@ -67,7 +67,7 @@ def _line(name: str, storage: Storage) -> SearchLine:
         data=search.spec.data,
         objective=search.spec.objective,
         trials=len(rows),
-        of_trials=search.spec.budget.trials,
+        of_trials=search.study.trials_wanted,
         compute_seconds=sum(row.compute_seconds for row in rows),
         best=rows[0] if rows and rows[0].metrics else None,
     )
