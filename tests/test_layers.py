@@ -21,7 +21,12 @@ ENGINES = {"ray", "optuna"}
 @pytest.mark.parametrize(
     ("package", "skipped", "absent"),
     [
-        ("fxcore", [], {*ENGINES, "pyarrow", "pandas", "pedalboard", "datasets", "search"}),
+        # Triton comes with the builds of PyTorch for GPUs alone
+        (
+            "fxcore",
+            ["fxcore.models.layer_kernels"],
+            {*ENGINES, "pyarrow", "pandas", "pedalboard", "datasets", "search"},
+        ),
         ("datasets", [], {*ENGINES, "pandas", "search"}),
         ("search", [f"search.engine.ray_{name}" for name in ("render", "session", "tune")], {"ray"}),
     ],
