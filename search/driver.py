@@ -37,7 +37,6 @@ class Driver:
         """`store` and `checkpoints` are where workers find them; `asked` tells what people want of it."""
         self.record, self.study, self.progress = record, record.study, progress
         self._store, self._checkpoints, self._asked = store, checkpoints, asked
-        record.waiting = progress.note
         self._kept = Checkpoints(checkpoints)
         spec = self.study.spec
         self._deadline = time.monotonic() + 60 * spec.budget.minutes if spec.budget.minutes else None

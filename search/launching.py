@@ -56,6 +56,7 @@ def launch(
             progress.note(f"search '{spec.name}' is complete; a larger budget extends it")
         else:
             record = Record(study, lease)
+            record.waiting = lease.waiting = progress.note  # but not the record, which does not answer then
             record.update_spec(spec)
             record.set_complete(False)
             told = Several(progress, Lines(spec, record.note))

@@ -10,7 +10,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -57,8 +57,8 @@ class Holder(NamedTuple):
         return not self.dead and self.silent_seconds < SILENT_SECONDS
 
 
-def holder_of(engine: sa.Engine, search: str) -> Holder | None:
-    """Who holds the search; None where nobody does."""
+def holder_of(engine: sa.Engine, search: str, waiting: Callable[[str], None] | None = None) -> Holder | None:
+    """Who holds the search; None where nobody does. `waiting` is told where the database does not answer."""
     query = sa.select(*(DRIVERS.c[name] for name in Holder._fields)).where(DRIVERS.c.search == search)
 
     def look() -> Holder | None:
@@ -66,7 +66,7 @@ def holder_of(engine: sa.Engine, search: str) -> Holder | None:
             row = connection.execute(query).first()
         return Holder(*row) if row else None
 
-    return patiently(look)
+    return patiently(look, waiting)
 
 
 def is_driven(url: sa.URL, search: str) -> bool:
@@ -91,17 +91,18 @@ class Lease:
     def __init__(self, engine: sa.Engine, search: str) -> None:
         """`held` makes one."""
         self.engine, self.search, self.token = engine, search, secrets.token_hex(16)
+        self.waiting: Callable[[str], None] | None = None  # told where the database does not answer
         self._renewed = time.monotonic()
         self._ended = threading.Event()
 
     def check(self) -> None:
         """Raise `SearchError` where another process has taken the search over."""
         if time.monotonic() - self._renewed > RENEW_SECONDS:
-            self._renew()
+            self._renew(self.waiting)
 
     def request(self) -> Request | None:
         """What was asked of the driver, if anything; raises as `check` does."""
-        holder = holder_of(self.engine, self.search)
+        holder = holder_of(self.engine, self.search, self.waiting)
         if holder is None or holder.token != self.token:
             raise self._lost(holder)
         return holder.request
@@ -109,10 +110,10 @@ class Lease:
     def _mine(self) -> sa.ColumnElement[bool]:
         return sa.and_(DRIVERS.c.search == self.search, DRIVERS.c.token == self.token)
 
-    def _renew(self) -> None:
+    def _renew(self, waiting: Callable[[str], None] | None = None) -> None:
         now = time.monotonic()
         change = sa.update(DRIVERS).where(self._mine()).values(seen=time.time())
-        if _change(self.engine, change) == 0:
+        if _change(self.engine, change, waiting) == 0:
             raise self._lost(holder_of(self.engine, self.search))
         self._renewed = now
 
@@ -189,11 +190,13 @@ def _runs(pid: int) -> bool:
     return True
 
 
-def _change(engine: sa.Engine, change: sa.sql.dml.UpdateBase) -> int:
+def _change(
+    engine: sa.Engine, change: sa.sql.dml.UpdateBase, waiting: Callable[[str], None] | None = None
+) -> int:
     """Carry out a change; how many rows it changed."""
 
     def act() -> int:
         with engine.begin() as connection:
             return connection.execute(change).rowcount
 
-    return write(engine.url, act)
+    return write(engine.url, act, waiting)
