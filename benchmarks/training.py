@@ -225,7 +225,7 @@ def print_shares_of_the_peak(data: TrainingData) -> None:
         draw, recipe = fit._train_on_one_draw, fit.training
         fit.model.train()
         samples = recipe.batch * recipe.block_samples * recipe.blocks
-        rate = samples / _best(lambda: list(draw()), 5)  # noqa: B023  # called at once
+        rate = samples / _best(lambda draw=draw: list(draw()), 5)
         flops = 6 * rate * _products(fit.model)  # two forward, four backward for each product
         with profile(activities=[ProfilerActivity.CPU]) as profiled:
             for _ in range(max(1, PROFILED_SAMPLES // samples)):

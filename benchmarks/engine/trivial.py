@@ -92,8 +92,15 @@ def ours(family: str, trials: int, slots: int, store: Path, root: Path) -> tuple
 def of_tune(what: str, store: Path, config: TrialConfig, trials: int, slots: int) -> list[float]:
     """When each of Tune's ended."""
     arguments = [what, str(store), json.dumps(config.as_dict()), str(trials), str(slots)]
+    plain = {
+        name: value for name, value in os.environ.items() if not name.startswith("TUNE_")
+    }  # ours left some
     done = subprocess.run(
-        [sys.executable, str(PEER), *arguments], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        [sys.executable, str(PEER), *arguments],
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=plain,
     )
     times: list[float] = json.loads(done.stdout.splitlines()[-1])
     return times

@@ -18,6 +18,7 @@ from fxcore.export import jsonfile
 from fxcore.export.base import Exporter, Limits, Playable
 from fxcore.export.rtneural import DEFAULT_RATE, REGRESSION, layers_of, model_of
 from fxcore.models import EffectModel
+from fxcore.models.recurrent import RecurrentSpec
 
 SIZES = (8, 12, 16, 20, 24, 32, 40, 64, 80)
 BATCH_SAMPLES = 2048
@@ -41,10 +42,11 @@ class AidaxExporter(Exporter):
 
     def encode(self, playable: Playable) -> bytes:
         model, rate = playable.model, playable.sample_rate
+        assert isinstance(model.spec, RecurrentSpec), "it holds no other"
         dry = test_input()
         document: dict[str, Any] = {
             "in_shape": [None, None, 1],
-            "in_skip": int(model.spec.skip),  # type: ignore[attr-defined]  # a RecurrentSpec
+            "in_skip": int(model.spec.skip),
             "in_gain": 0.0,  # dB
             "out_gain": 0.0,
             "layers": layers_of(model),
@@ -91,7 +93,8 @@ def from_zeros(model: EffectModel, dry: Tensor) -> Tensor:
 def _amplified(model: EffectModel, in_gain: float, out_gain: float, path: Path) -> EffectModel:
     """The model with gains around it."""
     if (in_gain, out_gain) != (1.0, 1.0):
-        if model.spec.skip:  # type: ignore[attr-defined]  # a RecurrentSpec
+        assert isinstance(model.spec, RecurrentSpec), "it holds no other"
+        if model.spec.skip:
             raise ExportError(f"{path}: fields 'in_gain' and 'out_gain' must be 0 where 'in_skip' is 1")
         model.scale.copy_(torch.tensor([1 / in_gain, out_gain]))
     return model

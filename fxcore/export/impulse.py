@@ -65,7 +65,8 @@ def weights_of(model: FirNet) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     """The impulse response (taps,) at full scale."""
     dry_scale, wet_scale = model.scale.double().cpu().numpy()
     taps = model.filters.taps.detach().cpu().double().numpy()
-    return taps[0] * (wet_scale / dry_scale)  # type: ignore[no-any-return]  # of numpy's
+    response: np.ndarray[tuple[int], np.dtype[np.float64]] = taps[0] * (wet_scale / dry_scale)
+    return response
 
 
 def fir_of(taps: np.ndarray[tuple[int], np.dtype[np.float64]], bias: float) -> EffectModel:

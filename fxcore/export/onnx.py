@@ -45,7 +45,7 @@ class OnnxExporter(Exporter):
     def decode(self, path: Path) -> Playable:
         import onnx
         import onnxruntime
-        from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # of onnx
+        from google.protobuf.message import DecodeError
 
         try:
             contents = path.read_bytes()

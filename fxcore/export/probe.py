@@ -10,6 +10,7 @@ from torch import Tensor
 from fxcore import companding
 from fxcore.generators.pluck import Pluck
 from fxcore.models import EffectModel
+from fxcore.models.outputs import Mixture
 
 BLOCKS = (64, 333, 1, 1024, 2048)  # samples; taken in turn, so that states are carried at odd places
 SWEEP_LEVELS = (0.05, 0.3, 1.0)
@@ -57,11 +58,10 @@ def rounding(model: EffectModel) -> float:
     output = model.spec.output
     if output.kind == "regression":
         return 0.0
-    if output.kind != "mixture":
+    if not isinstance(output, Mixture):
         return SUM_ROUNDING
-    bits: int = output.bits  # type: ignore[attr-defined]  # a Mixture
-    loudest = torch.tensor([2**bits - 2, 2**bits - 1])
-    return float(companding.decode(loudest, bits).diff())
+    loudest = torch.tensor([2**output.bits - 2, 2**output.bits - 1])
+    return float(companding.decode(loudest, output.bits).diff())
 
 
 def in_blocks(model: EffectModel, dry: Tensor) -> Tensor:
