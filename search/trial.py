@@ -109,5 +109,10 @@ def training_data(store: str) -> TrainingData:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def _ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in str(error).lower() for sign in OUT_OF_MEMORY)

@@ -1,7 +1,6 @@
 """The progress of a `Fit` as one file: weights, best weights, optimiser, random state, last report."""
 
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -19,17 +18,15 @@ def save_progress(path: Path | str, progress: Progress, identity: str) -> None:
 
 def encode_progress(progress: Progress, identity: str) -> bytes:
     """The contents of that file."""
-    moments = progress.optimiser["state"]
     tensors: dict[str, Tensor] = {"rng": progress.rng}
     tensors |= {f"weights.{name}": t for name, t in progress.weights.items()}
     tensors |= {f"best.{name}": t for name, t in progress.best_weights.items()}
-    tensors |= {f"optimiser.{i}.{name}": t for i, state in moments.items() for name, t in state.items()}
+    tensors |= {f"optimiser.{name}": t for name, t in progress.optimiser.items()}
     values = {
         "identity": identity,
         "model": progress.model.as_dict(),
         "sample_rate": progress.sample_rate,
         "report": progress.report._asdict(),
-        "groups": progress.optimiser["param_groups"],
     }
     return encode_tensors(tensors, values)
 
@@ -41,18 +38,13 @@ def load_progress(path: Path | str, identity: str | None = None) -> Progress:
         raise CheckpointError(f"{path} is no checkpoint of a trial")
     if identity is not None and values["identity"] != identity:
         raise CheckpointError(f"{path} is the checkpoint of another trial ({values['identity']})")
-    moments: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in _under("optimiser", tensors).items():
-        index, name = key.split(".", 1)
-        moments.setdefault(int(index), {})[name] = tensor
-    optimiser: dict[str, Any] = {"state": moments, "param_groups": values["groups"]}
     return Progress(
         model=FAMILIES.parse(values["model"]),
         sample_rate=values["sample_rate"],
         report=Report(**values["report"]),
         weights=_under("weights", tensors),
         best_weights=_under("best", tensors),
-        optimiser=optimiser,
+        optimiser=_under("optimiser", tensors),
         rng=tensors["rng"],
     )
 

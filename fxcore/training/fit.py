@@ -11,8 +11,7 @@ rate follows the share of the budget spent: a short linear warm-up, then a cosin
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from copy import deepcopy
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -101,7 +100,7 @@ class Progress(NamedTuple):
     report: Report
     weights: dict[str, Tensor]
     best_weights: dict[str, Tensor]
-    optimiser: dict[str, Any]
+    optimiser: dict[str, Tensor]
     rng: Tensor
 
 
@@ -198,7 +197,7 @@ class Fit:
             report=self.last,
             weights=self.model.best_copy(),
             best_weights=self.best_weights,
-            optimiser=deepcopy(self.optimiser.state_dict()),
+            optimiser=self.optimiser.state_dict(),
             rng=self.rng.get_state(),
         )
 
@@ -231,7 +230,7 @@ class Fit:
 
     def _restore(self, progress: Progress) -> None:
         self.model.load_state_dict(progress.weights)
-        self.optimiser.load_state_dict(deepcopy(progress.optimiser))  # it keeps the tensors
+        self.optimiser.load_state_dict(progress.optimiser)
         self.rng.set_state(progress.rng)
         self.last, self.best_weights = progress.report, progress.best_weights
         self._best = Best(self.last.best, self.last.best_step, self.last.collapsed)

@@ -3,7 +3,7 @@
 from fxcore.errors import NotKeptError, TooLargeError
 from search.config import TrialTask
 from search.driver import Driver
-from search.trial import TRIAL_ERRORS, TrialRun
+from search.trial import TRIAL_ERRORS, TrialRun, first_line
 
 
 def run(driver: Driver) -> None:
@@ -18,11 +18,6 @@ def run(driver: Driver) -> None:
             driver.fail(task.number, str(error), "infeasible")
         except TRIAL_ERRORS as error:
             driver.fail(task.number, first_line(error))
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, in one line."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def _run(driver: Driver, task: TrialTask) -> None:

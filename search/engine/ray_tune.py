@@ -19,12 +19,11 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 from ray.util import placement_group, remove_placement_group
 
-from fxcore.errors import NotKeptError, SearchError, TooLargeError
+from fxcore.errors import SearchError
 from search.config import Resources, TrialTask
 from search.driver import Driver
-from search.engine.local import first_line
 from search.engine.ray_session import connected
-from search.trial import TRIAL_ERRORS, TrialRun
+from search.engine.ray_trial import TrialActor
 
 MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
 SLOTS_FOR_A_PENDING = 8  # a trial is drawn ahead for so many: it knows less, but processes take seconds
@@ -74,33 +73,6 @@ def run(driver: Driver, address: str | None = None) -> None:
             tuner.fit()
         except TuneError as error:
             raise scheduler.error or error from None
-
-
-class TrialActor(tune.Trainable):  # type: ignore[misc]  # Ray is untyped
-    """A worker process that runs one trial after another."""
-
-    def setup(self, config: dict[str, Any]) -> None:
-        self._task = TrialTask.from_dict(config["task"])
-        self._trial: TrialRun | None = None
-
-    def reset_config(self, new_config: dict[str, Any]) -> bool:
-        self.setup(new_config)
-        return True
-
-    def step(self) -> dict[str, Any]:
-        """A report, or why the trial cannot go on; what kills the process is Tune's to retry."""
-        try:
-            if self._trial is None:
-                self._trial = TrialRun(self._task)
-            report = next(self._trial)
-        except NotKeptError as error:
-            return {"not_kept": str(error)}
-        except TooLargeError as error:
-            return {"too_large": str(error)}
-        except TRIAL_ERRORS as error:
-            return {"failure": first_line(error)}
-        # tuples: Tune would flatten dicts
-        return {"report": report, "cost": self._trial.cost, "remark": self._trial.remark}
 
 
 class Slots:
