@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 import soxr
+from scipy.io import wavfile
 
 from fxcore.errors import AudioError
 from fxcore.files import write_bytes
@@ -65,17 +66,22 @@ def write(path: Path | str, signal: Signal, sample_rate: int) -> None:
         raise AudioError(f"an audio file must end in .wav or .flac; got {path.name!r}")
     if extension == "flac" and np.abs(signal).max(initial=0.0) > 1.0:
         raise AudioError(f"{path.name}: flac cannot hold peaks above full scale; write a .wav instead")
-    subtype = "PCM_24" if extension == "flac" else "FLOAT" if extension == "wav" else None
     encoded = io.BytesIO()  # libsndfile does not say that a disk is full
     try:
-        with soundfile.SoundFile(
-            encoded, "w", sample_rate, len(signal), subtype=subtype, format=extension.upper()
-        ) as file:
-            for start in range(0, signal.shape[-1], WRITE_SAMPLES):  # libsndfile's Vorbis dies of long ones
-                file.write(signal[:, start : start + WRITE_SAMPLES].T)
-    except soundfile.LibsndfileError as error:
+        if extension == "wav":
+            wavfile.write(encoded, sample_rate, signal.T)  # libsndfile would write the time of day into it
+        else:
+            _encode(encoded, signal, sample_rate, extension.upper())
+    except (soundfile.LibsndfileError, ValueError) as error:
         raise AudioError(f"{path} could not be written: {error}") from None
     write_bytes(path, encoded.getvalue())
+
+
+def _encode(file: io.BytesIO, signal: Signal, sample_rate: int, kind: str) -> None:
+    subtype = "PCM_24" if kind == "FLAC" else None
+    with soundfile.SoundFile(file, "w", sample_rate, len(signal), subtype=subtype, format=kind) as encoder:
+        for start in range(0, signal.shape[-1], WRITE_SAMPLES):  # libsndfile's Vorbis dies of long ones
+            encoder.write(signal[:, start : start + WRITE_SAMPLES].T)
 
 
 def resample(signal: Signal, from_hz: int, to_hz: int) -> Signal:

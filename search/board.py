@@ -14,7 +14,7 @@ from rich.text import Text
 
 from fxcore.errors import SearchError
 from search.progress import summary
-from search.references import BASELINES, Reference
+from search.references import BASELINES, SHOWN_METRICS, Reference
 from search.searches import Search
 from search.speeds import speed
 from search.study import NOT_RUN, WITHOUT_MODEL, TrialRow
@@ -62,7 +62,7 @@ def board_table(
         + (f"\nand {len(rows) - limit} more; --json lists all" if len(rows) > limit else ""),
         caption_justify="left",
     )
-    metrics = list(dict.fromkeys([spec.objective, "mr_stft", "esr", "log_mel_share"]))
+    metrics = list(dict.fromkeys([spec.objective, *SHOWN_METRICS]))
     names = [COLUMNS.get(name, name) for name in metrics]
     for name in ("#", "trial", *names, "× RT", "R ms", "weights", "CPU s"):
         table.add_column(name, justify="right", no_wrap=True)

@@ -6,7 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from fxcore.errors import SpecError, did_you_mean
 from fxcore.export import FORMATS
-from fxcore.metrics import METRICS
+from fxcore.metrics import METRICS, OBJECTIVE
 from fxcore.models import FAMILIES, PRESETS, ModelSpec, TrainingSpec
 from fxcore.spec import Spec, digest_of
 from fxcore.training import Budget
@@ -73,7 +73,7 @@ class SearchSpec(Spec):
 
     name: str = Field(pattern=NAME_PATTERN)
     data: str  # the sample store: a path (relative ones start at the storage root), or s3://bucket/prefix
-    objective: str = "mr_stft"
+    objective: str = OBJECTIVE
     budget: SearchBudget
     families: dict[str, dict[str, Any] | None] | None = None
     structured: bool = True  # first fit the Volterra baseline and the structured families the data suggest

@@ -18,6 +18,7 @@ from fxcore.metrics import METRICS, measure
 from fxcore.training import to_device
 from fxcore.training.evaluate import settle_samples
 
+SHOWN_METRICS = ("log_mel_share", "mr_stft", "esr")  # of trials, after their search's objective
 BASELINES = ("hammerstein",)  # families that a search is to beat: the class of model that McCool (2018) names
 
 

@@ -20,7 +20,7 @@ from search.excerpt import find_excerpt, player_source
 from search.figures import title
 from search.findings import TITLES, Findings, gather, nearer, times, verdict
 from search.progress import summary
-from search.references import BASELINES
+from search.references import BASELINES, SHOWN_METRICS
 from search.searches import Search
 from search.sounds import listening_data, loops, sounds, zoom_data
 
@@ -57,7 +57,7 @@ def render(findings: Findings) -> str:
             factors=factors,
             title=title,
             titles=TITLES,
-            metrics=list(dict.fromkeys([spec.objective, "mr_stft", "esr", "log_mel_share"])),
+            metrics=list(dict.fromkeys([spec.objective, *SHOWN_METRICS])),
             baselines=BASELINES,
             marks=findings.references,
             shown_rows=SHOWN_ROWS,

@@ -118,9 +118,7 @@ def print_table(results: Sequence[dict[str, Any]]) -> None:
         return
     seconds = results[0]["seconds"]
     shown = [share * seconds for share in SHOWN_SHARES]
-    print(
-        "| best validation MR-STFT after CPU s | " + " | ".join(f"{at:.0f}" for at in shown) + " | trials |"
-    )
+    print("| best log-mel share after CPU s | " + " | ".join(f"{at:.0f}" for at in shown) + " | trials |")
     print("|---" * (len(shown) + 2) + "|")
     for kind, found in curves.items():
         cells = []

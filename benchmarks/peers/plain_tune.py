@@ -59,7 +59,7 @@ class Same(Empty):
         self._fit = Fit(model, data, trial.budget, seed=trial.seed, training=trial.training)
 
     def step(self) -> dict[str, Any]:
-        return {**super().step(), "value": next(self._fit).best["mr_stft"]}
+        return {**super().step(), "value": next(self._fit).best["log_mel_share"]}
 
 
 class Ends(tune.Callback):

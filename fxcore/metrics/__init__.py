@@ -23,6 +23,9 @@ METRICS: dict[str, type[Metric]] = {
 }
 
 
+OBJECTIVE = LogMelShare.name  # what the best is chosen by, unless asked otherwise
+
+
 def measure(recordings: Iterable[tuple[Tensor, Tensor, Tensor]], sample_rate: int) -> dict[str, float]:
     """Every metric over all recordings, each a dry, a wet and a pred of (B, 1, T): finite values by name."""
     metrics = [metric(sample_rate) for metric in METRICS.values()]
@@ -32,4 +35,4 @@ def measure(recordings: Iterable[tuple[Tensor, Tensor, Tensor]], sample_rate: in
     return {metric.name: metric.value() for metric in metrics}
 
 
-__all__ = ["METRICS", "Metric", "measure"]
+__all__ = ["METRICS", "OBJECTIVE", "Metric", "measure"]

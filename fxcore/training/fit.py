@@ -1,7 +1,7 @@
 """Train one model: `Fit` yields reports, and whoever iterates decides when to stop.
 
     for report in Fit(model, data, budget, seed=7):
-        if report.metrics["mr_stft"] > limit:
+        if report.metrics["log_mel_share"] > limit:
             break
 
 Data lies on the device once; a step is one gather, one forward and one backward pass. The learning
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from fxcore.audio import Recording, Signal
 from fxcore.losses import WeightedLoss
-from fxcore.metrics import METRICS
+from fxcore.metrics import METRICS, OBJECTIVE
 from fxcore.models import EffectModel, ModelSpec, TrainingSpec
 from fxcore.spec import Spec
 from fxcore.training.evaluate import Judgement, Pair, judge, to_device
@@ -117,7 +117,7 @@ class Fit:
         budget: Budget,
         *,
         seed: int,
-        objective: str = "mr_stft",
+        objective: str = OBJECTIVE,
         training: TrainingSpec | None = None,
         resume: Progress | None = None,
     ) -> None:

@@ -18,7 +18,7 @@ from search.board import pareto
 from search.config import NAME_PATTERN
 from search.overview import overview
 from search.progress import summary
-from search.references import BASELINES, references
+from search.references import BASELINES, SHOWN_METRICS, references
 from search.report import templates
 from search.searches import Search
 from search.service import listenable
@@ -235,7 +235,7 @@ def _board(search: Search, rows: list[TrialRow]) -> dict[str, Any]:
         "ended": sum(row.state not in ("running", "waiting") for row in rows),
         "front": {row.id for row in pareto(rows, objective)},
         "marks": _marks(search),
-        "metrics": list(dict.fromkeys([objective, "mr_stft", "esr", "log_mel_share"])),
+        "metrics": list(dict.fromkeys([objective, *SHOWN_METRICS])),
         "objective": objective,
         "title": figures.title,
         "baselines": BASELINES,

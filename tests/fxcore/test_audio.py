@@ -31,6 +31,11 @@ def test_a_wav_is_read_back_bit_for_bit(tmp_path: Path) -> None:
     np.testing.assert_array_equal(samples, written)
 
 
+def test_a_wav_holds_no_time_of_day(tmp_path: Path) -> None:
+    audio.write(tmp_path / "a.wav", np.zeros((2, 10), np.float32), 44_100)
+    assert b"PEAK" not in (tmp_path / "a.wav").read_bytes()  # a chunk that does
+
+
 def test_a_flac_is_read_back_to_24_bits(tmp_path: Path) -> None:
     written = noise(1000)
     audio.write(tmp_path / "a.flac", written, RATE)

@@ -36,7 +36,7 @@ def row(number: int, esr: float | None, speed: float | None = 1.0, family: str =
         state="complete" if esr else "waiting",
         family=family,
         config=config,
-        metrics={"mr_stft": esr, "esr": esr, "log_mel_share": 0.5} if esr else {},
+        metrics={"log_mel_share": esr, "esr": esr, "mr_stft": 0.5} if esr else {},
         best_step=1,
         compute_seconds=1.0,
         parameters=10,
@@ -50,7 +50,7 @@ def test_json_is_every_trial_best_first_and_the_references(tiny_search):
     assert json.loads(json.dumps(board)) == board
     assert list(board) == ["search", "state", "references", "trials"]
     assert (board["search"], board["state"]) == ("tiny", "complete")
-    values = [trial["metrics"]["mr_stft"] for trial in board["trials"]]
+    values = [trial["metrics"]["log_mel_share"] for trial in board["trials"]]
     assert values == sorted(values)
     assert [trial["rank"] for trial in board["trials"]] == [1, 2, 3]
     for trial in board["trials"]:
@@ -88,11 +88,11 @@ def test_a_store_without_a_probe_has_no_floor(tiny_search, monkeypatch):
 
 
 def test_the_table_has_a_line_for_every_trial_and_one_for_every_reference_in_its_place(tiny_search):
-    marked = [Reference("dry signal", {"mr_stft": 0.2, "esr": 1.0}), Reference("floor", {"esr": 0.01})]
+    marked = [Reference("dry signal", {"log_mel_share": 0.2, "esr": 1.0}), Reference("floor", {"esr": 0.01})]
     rows = [row(4, 0.1), row(2, 0.3), row(0, None)]
     title, head, *lines, _ = text(board_table(tiny_search, rows, marked))
-    assert title.startswith("tiny · complete · best first by mr_stft")
-    assert head.split()[:5] == ["#", "trial", "mr_stft", "esr", "share"]
+    assert title.startswith("tiny · complete · best first by log_mel_share")
+    assert head.split()[:5] == ["#", "trial", "share", "mr_stft", "esr"]
     assert [line.split()[-2] if "—" in line else line.split()[0] for line in lines[:4]] == [
         "floor",
         "4",
@@ -132,7 +132,7 @@ def test_a_condition_keeps_ranks_and_order(tiny_search):
 
 def test_the_front_leaves_out_what_another_trial_beats():
     rows = [row(0, 0.1, 2.0), row(1, 0.2, 2.0), row(2, 0.3, 5.0), row(3, 0.4, None), row(4, None, 9.0)]
-    assert [r.id for r in pareto(rows, "mr_stft")] == [0, 2]
+    assert [r.id for r in pareto(rows, "log_mel_share")] == [0, 2]
 
 
 def test_a_comparison_shows_what_differs_and_marks_the_better():
@@ -140,7 +140,7 @@ def test_a_comparison_shows_what_differs_and_marks_the_better():
     table = comparison([first, second], 3, 5)
     lines = text(table)
     assert lines[0].split() == ["trial", "3", "trial", "5"]
-    assert [line.split()[0] for line in lines[1:-1]] == ["realtime_factor", "mr_stft", "esr"]
+    assert [line.split()[0] for line in lines[1:-1]] == ["realtime_factor", "log_mel_share", "esr"]
     assert lines[-1].endswith("more are equal")
     styles = [[str(cell.style) for cell in column.cells] for column in table.columns[1:]]
     assert styles == [["", "bold green", "bold green"], ["bold green", "", ""]]

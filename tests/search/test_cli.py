@@ -179,7 +179,7 @@ def test_launching_a_complete_search_shows_its_board_and_its_verdict(cli, tiny_s
     path.write_text(spec_yaml(tiny_search.spec))
     out = succeed(cli("launch", path, "--storage", root))
     assert "search 'tiny' is complete; a larger budget extends it" in out
-    assert "tiny · complete · best first by mr_stft on the validation split" in out
+    assert "tiny · complete · best first by log_mel_share on the validation split" in out
     best = tiny_search.best().id
     esr = tiny_search.test_metrics(best)["esr"]
     assert f"trial {best} on the test split: log-mel distance to the wet " in out
@@ -212,7 +212,7 @@ def test_one_format_without_a_trial_takes_the_best_trial_that_it_can_hold(cli, t
     numbers = {}
     for _ in range(2):
         number, config = record.ask()
-        metrics = {"mr_stft": 1.0 if config.model.kind == "conv" else 2.0}
+        metrics = {"log_mel_share": 1.0 if config.model.kind == "conv" else 2.0}
         record.record_cost(number, Cost(1, None, 1.0))
         record.record(number, Report(9, 9, 1.0, 0.1, metrics, metrics, 9, False))
         record.finish(number, "complete")

@@ -76,7 +76,7 @@ def test_a_search_goes_on_with_another_budget_but_not_with_other_ranges(tmp_path
 def test_identity_changes_with_everything_that_changes_the_result():
     model = FAMILIES.parse({"kind": "lstm", "hidden": 8})
     base = TrialConfig(
-        model=model, training=model.training, budget=Budget(steps=3), objective="mr_stft", seed=0
+        model=model, training=model.training, budget=Budget(steps=3), objective="log_mel_share", seed=0
     )
     other_output = FAMILIES.parse({"kind": "lstm", "hidden": 8, "output": {"kind": "mixture", "bits": 9}})
     variants = [

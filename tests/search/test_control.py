@@ -135,7 +135,7 @@ def test_status_tells_who_drives_a_running_search_and_how_far_it_is(spec, tmp_pa
     status = complete.status()
     assert (status["state"], status["process"], status["trials_wanted"]) == ("complete", None, 2)
     assert status["best_trial"] == complete.best().id
-    assert status["mr_stft"] == complete.best().metrics["mr_stft"]
+    assert status["log_mel_share"] == complete.best().metrics["log_mel_share"]
 
 
 def test_the_log_has_a_line_for_each_trial_that_began_or_ended(spec, tmp_path):

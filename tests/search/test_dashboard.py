@@ -58,5 +58,5 @@ def test_optuna_dashboard_shows_a_search_and_changes_nothing(dashboard, root):
     assert {trial["number"] for trial in trials} == set(rows)
     for trial in trials:
         (value,) = trial["values"]
-        assert value == pytest.approx(rows[trial["number"]].metrics["mr_stft"])
+        assert value == pytest.approx(rows[trial["number"]].metrics["log_mel_share"])
     assert hashlib.sha256(record.read_bytes()).hexdigest() == before

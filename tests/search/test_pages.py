@@ -66,7 +66,7 @@ def test_a_search_is_launched_from_a_pair_and_its_board_moves(page, address, roo
     rows = page.locator("#board tbody tr:not(.mark)")
     expect(rows.first).to_be_visible(timeout=3 * SLOW_MS)  # without a reload
     expect(page.locator("#board .facts .state")).to_have_text("complete", timeout=10 * SLOW_MS)
-    assert Search("amp", root).best().metrics["mr_stft"] > 0
+    assert Search("amp", root).best().metrics["log_mel_share"] > 0
     expect(page.locator("#families .key").first).to_be_visible()
     expect(page.locator("#take").get_by_role("link", name="safetensors")).to_be_visible()
     expect(page.locator("#take").get_by_role("link", name="Report")).to_be_visible()

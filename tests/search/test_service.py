@@ -74,11 +74,11 @@ def test_searches_are_listed_and_shown(client):
 def test_curves_are_the_reports_of_the_best_trials(client, root):
     search = Search("tiny", root)
     found = client.get("/api/searches/tiny/curves", params={"best": 2}).json()
-    assert found["objective"] == "mr_stft"
+    assert found["objective"] == "log_mel_share"
     assert [curve["trial"] for curve in found["curves"]] == [row.id for row in search.trials()[:2]]
     for curve in found["curves"]:
         reports = search.study.reports(curve["trial"])
-        assert curve["values"] == [report.metrics["mr_stft"] for report in reports]
+        assert curve["values"] == [report.metrics["log_mel_share"] for report in reports]
         assert curve["compute_seconds"] == [report.compute_seconds for report in reports]
 
 
