@@ -88,12 +88,19 @@ def main(what: str, store: str, config: str, trials: int, slots: int) -> None:
         "seed": tune.randint(0, 2**31),
     }
     with tempfile.TemporaryDirectory() as scrap:
-        tune.Tuner(
+        results = tune.Tuner(
             tune.with_resources(Same if what == "same" else Empty, {"cpu": 1}),
             param_space=space,
             tune_config=tune.TuneConfig(num_samples=trials, reuse_actors=True),
-            run_config=tune.RunConfig(storage_path=scrap, verbose=0, callbacks=[ends]),
+            run_config=tune.RunConfig(
+                storage_path=scrap,
+                verbose=0,
+                callbacks=[ends],
+                checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            ),
         ).fit()
+    if results.num_errors:
+        raise SystemExit(f"{results.num_errors} trials failed: {results.errors[0]}")
     print(json.dumps(ends.times))
 
 
