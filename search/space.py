@@ -147,20 +147,31 @@ class SearchSpace:
         recipe = {name: suggest(f"{family}.{name}", d) for name, d in self._training_of(family).items()}
         return model, TrainingSpec.from_dict({**model.recipe(self.gpu).as_dict(), **recipe})
 
-    def first_draws(self) -> Iterator[dict[str, Value]]:
-        """Each family's own defaults, moved into the space: what a search tries before it samples."""
-        for family, dimensions in self.families.items():
-            defaults, training = FAMILIES[family].model_fields, FAMILIES[family].recipe(self.gpu)
-            values: dict[str, Value] = {"family": family}
-            values |= {f"{family}.{n}": d.nearest(defaults[n].default) for n, d in dimensions.items()}
-            output, (kind, *_) = self._outputs_of(family)
-            values |= {output: kind} if output else {}
-            bits = OUTPUTS[kind].model_fields
-            ranges = self.outputs.get(kind, {})
-            values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in ranges.items()}
-            recipe = self._training_of(family)
-            values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in recipe.items()}
-            yield values
+    def first_draws(self) -> list[dict[str, Value]]:
+        """What a search tries before it samples: each family's first start, then its others, moved into here."""
+        starts = {family: FAMILIES[family].starts for family in self.families}
+        rounds = [
+            self._moved(family, own[i])
+            for i in range(max(map(len, starts.values())))
+            for family, own in starts.items()
+            if i < len(own)
+        ]
+        return [values for i, values in enumerate(rounds) if values not in rounds[:i]]
+
+    def _moved(self, family: str, start: Mapping[str, Any]) -> dict[str, Value]:
+        """A family's defaults but for what `start` has, each at the nearest value that there is."""
+        fields, training = FAMILIES[family].model_fields, FAMILIES[family].recipe(self.gpu)
+        wanted = {name: start.get(name, field.default) for name, field in fields.items()}
+        values: dict[str, Value] = {"family": family}
+        values |= {f"{family}.{n}": d.nearest(wanted[n]) for n, d in self.families[family].items()}
+        output, (kind, *_) = self._outputs_of(family)
+        values |= {output: kind} if output else {}
+        bits = OUTPUTS[kind].model_fields
+        ranges = self.outputs.get(kind, {})
+        values |= {f"{kind}.{n}": d.nearest(bits[n].default) for n, d in ranges.items()}
+        recipe = self._training_of(family)
+        values |= {f"{family}.{n}": d.nearest(getattr(training, n)) for n, d in recipe.items()}
+        return values
 
     def values_of(
         self, model: ModelSpec, training: TrainingSpec

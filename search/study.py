@@ -73,7 +73,7 @@ class Start(BaseModel):
     @classmethod
     def of(cls, spec: SearchSpec, given: Iterable[ModelSpec] = ()) -> Self:
         """Models given, then the defaults of each family."""
-        return cls(given=[model.as_dict() for model in given], draws=list(spec.space().first_draws()))
+        return cls(given=[model.as_dict() for model in given], draws=spec.space().first_draws())
 
 
 class Study:

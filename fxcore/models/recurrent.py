@@ -32,6 +32,7 @@ class RecurrentSpec(ModelSpec):
         batch=32, block_samples=256, blocks=16, learning_rate=0.012
     )
     ranges: ClassVar[Mapping[str, Any]] = {"layers": [1, 2], "hidden": [8, 64], "tail_taps": [0, 512, 2048]}
+    starts: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"tail_taps": 512})  # a pedal; one with a cabinet
 
     @model_validator(mode="after")
     def _skip_adds_to_a_number(self) -> Self:

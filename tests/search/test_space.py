@@ -81,9 +81,17 @@ def test_only_the_dimensions_of_the_drawn_family_are_asked_for():
 
 def test_first_draws_are_each_familys_defaults_moved_into_the_space():
     space = SearchSpace({"lstm": {"hidden": [64, 128]}, "conv": {"layers": [1, 3]}}, OUTPUT, {})
-    first = list(space.first_draws())
+    first = space.first_draws()
     assert first[0] == {"family": "lstm", "output": "regression", "lstm.hidden": 64}
     assert first[1] == {"family": "conv", "output": "regression", "conv.layers": 3}
+    assert len(first) == 2
+
+
+def test_a_family_is_started_in_other_ways_after_the_defaults_of_all():
+    space = SearchSpace({"lstm": {"tail_taps": [0, 512, 2048]}, "conv": None}, {}, {})
+    first = space.first_draws()
+    assert [values["family"] for values in first] == ["lstm", "conv", "lstm"]
+    assert [first[0]["lstm.tail_taps"], first[2]["lstm.tail_taps"]] == [0, 512]
 
 
 @pytest.mark.parametrize(
