@@ -148,7 +148,7 @@ class SearchSpace:
         return model, TrainingSpec.from_dict({**model.recipe(self.gpu).as_dict(), **recipe})
 
     def first_draws(self) -> list[dict[str, Value]]:
-        """What a search tries before it samples: each family's first start, then its others, moved into here."""
+        """What a search tries before it samples: families' first starts, then others, moved into here."""
         starts = {family: FAMILIES[family].starts for family in self.families}
         rounds = [
             self._moved(family, own[i])
