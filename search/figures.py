@@ -16,13 +16,14 @@ from search import plots
 from search.board import pareto
 from search.excerpt import Excerpt, find_places, matched
 from search.findings import TITLES, Findings, Judged, esr_over_time, nearer, verdict
+from search.references import SHOWN_METRICS
 from search.study import WITHOUT_MODEL, TrialRow
 
 COLOUR_RANGE_DB = 70.0
 LEAST_DIFFERENCE_DB = 3.0
 MOST_LINES = 500  # of the best trials, in parallel coordinates
 LEAST_OF_FAMILY = 3  # trials that are worth coordinates of their own
-LOGARITHMIC = ("learning_rate", "parameters", "realtime_factor", "receptive_field", "mr_stft", "esr")
+LOGARITHMIC = ("learning_rate", "parameters", "realtime_factor", "receptive_field", *SHOWN_METRICS)
 NAMES = {
     "learning_rate": "learning rate",
     "parameters": "weights",
@@ -155,7 +156,8 @@ def speed(findings: Findings, colours: Mapping[str, str]) -> Markup:
 def parallels(all_rows: list[TrialRow], objective: str, colours: Mapping[str, str]) -> list[Parallel]:
     """What all trials share, then the settings of each family of which there are some."""
     rows = [r for r in all_rows if r.metrics and r.state not in WITHOUT_MODEL][:MOST_LINES]
-    results = ["parameters", "realtime_factor", "esr", "log_mel_share", objective]
+    others = [metric for metric in SHOWN_METRICS if metric != objective]
+    results = ["parameters", "realtime_factor", *others, objective]
     found = [_parallel("All trials", rows, ["family", "output", "bits", "learning_rate", *results], colours)]
     for family in colours:
         own = [row for row in rows if row.family == family]

@@ -106,8 +106,8 @@ class Screen(Progress):
         reports.append(report)
         value = report.rating(self.spec.objective)
         if self._best is None or value < self._best[0]:
-            share = report.best["log_mel_share"]
-            self._best = (value, f"trial {number}, {summary(config.as_dict())}, log-mel share {share:.3f}")
+            esr = report.best["esr"]
+            self._best = (value, f"trial {number}, {summary(config.as_dict())}, ESR {esr:.2g}")
         self._show()
 
     def ended(self, number: int, state: str, reason: str | None) -> None:

@@ -72,7 +72,7 @@ class Start(BaseModel):
 
     @classmethod
     def of(cls, spec: SearchSpec, given: Iterable[ModelSpec] = ()) -> Self:
-        """Models given, then the defaults of each family."""
+        """Models given, then the starts of each family."""
         return cls(given=[model.as_dict() for model in given], draws=spec.space().first_draws())
 
 
