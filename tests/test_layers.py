@@ -28,7 +28,7 @@ ENGINES = {"ray", "optuna"}
             {*ENGINES, "pyarrow", "pandas", "pedalboard", "datasets", "search"},
         ),
         ("datasets", [], {*ENGINES, "pandas", "search"}),
-        ("search", [f"search.engine.ray_{name}" for name in ("render", "session", "tune")], {"ray"}),
+        ("search", [f"search.engine.ray_{name}" for name in ("render", "session", "trial", "tune")], {"ray"}),
     ],
 )
 def test_importing_every_module_loads_nothing_from_above(
@@ -41,3 +41,26 @@ def test_importing_every_module_loads_nothing_from_above(
     assert absent.isdisjoint(found["loaded"])
     assert package in found["loaded"]
     assert found["handlers"] == 0
+
+
+TRIAL = """
+import json, sys
+import search.engine.ray_trial
+import torch
+from fxcore.models import FAMILIES
+from fxcore.losses import WeightedLoss
+from fxcore.training.steps import Optimiser
+model = FAMILIES.parse({"kind": "conv"}).build(torch.Generator())
+recipe = model.spec.training
+dry = torch.randn(1, 1, model.context_samples + 64)
+Optimiser(model, recipe, WeightedLoss(recipe, 44_100)).step(dry, dry[..., -64:])
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def test_the_process_of_a_trial_loads_nothing_that_it_does_without() -> None:
+    """A trial whose process died waits for all of it."""
+    done = subprocess.run([sys.executable, "-c", TRIAL], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    absent = {"search.driver", "optuna", "sqlalchemy", "librosa", "matplotlib", "torch._dynamo"}
+    assert absent.isdisjoint(json.loads(done.stdout))
