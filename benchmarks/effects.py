@@ -36,7 +36,7 @@ EFFECTS = (
     *("octave", "chorus", "chorus_feedback", "delay", "reverb"),
 )
 BASELINES = ("hammerstein", "thesis_cnn", "thesis_lstm")
-UNPLAYABLE = 0.05  # times real time; such a model is judged once, on one second
+UNPLAYABLE = 0.05  # times real time; such a model is judged once, on one second of one recording
 
 
 def main() -> None:
@@ -153,13 +153,11 @@ def run(text: str, store: SampleStore, seed: int, seconds: float) -> dict[str, f
 
 
 def excerpt(recordings: Sequence[Recording], sample_rate: int) -> list[Recording]:
-    """The first second of each that sounds."""
-    found = []
-    for one in recordings:
-        start = max(int(np.argmax(np.abs(one.dry[0]) > 0.01)) - sample_rate // 10, 0)
-        span = slice(start, start + sample_rate)
-        found.append(Recording(one.name, one.dry[:, span], one.wet[:, span], one.start_sample + start))
-    return found
+    """A second of the first, from where it sounds."""
+    one = recordings[0]
+    start = max(int(np.argmax(np.abs(one.dry[0]) > 0.01)) - sample_rate // 10, 0)
+    span = slice(start, start + sample_rate)
+    return [Recording(one.name, one.dry[:, span], one.wet[:, span], one.start_sample + start)]
 
 
 def print_table(results: Sequence[dict[str, Any]]) -> None:
