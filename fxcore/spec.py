@@ -118,8 +118,9 @@ class Registry(Generic[S]):
         """The spec of a mapping with a `kind`, or of a kind alone: `fuzz` is `{kind: fuzz}`."""
         if isinstance(value, str):
             value = {"kind": value}
-        if isinstance(value, Spec):
-            return value  # type: ignore[return-value]  # pydantic hands back what it parsed before
+        for cls in self._classes.values():
+            if isinstance(value, cls):  # pydantic hands back what it parsed before
+                return value
         if not isinstance(value, Mapping) or "kind" not in value:
             known = ", ".join(sorted(self))
             raise SpecError(f"every {self.noun} needs a 'kind'; got {value!r}; known: {known}")

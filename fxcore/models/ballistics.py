@@ -12,7 +12,7 @@ Every sample waits for the one before, so that the loop is compiled (numba).
 import functools
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -53,13 +53,13 @@ def compiled() -> Compiled:
     """Both loops; compiling takes a second or two, once a process."""
     from numba import njit  # a third of a second, hence not before it is needed
 
-    jit: Any = njit(fastmath={"contract", "reassoc"}, error_model="numpy")
+    jit = njit(fastmath={"contract", "reassoc"}, error_model="numpy")
 
-    @jit  # type: ignore[untyped-decorator]  # numba's has no types
+    @jit
     def pole(samples: float) -> float:
         return math.exp(-1.0 / samples) if samples > 1e-3 else 0.0
 
-    @jit  # type: ignore[untyped-decorator]  # numba's has no types
+    @jit
     def curve_db(power: float, threshold_db: float, slope: float, knee_db: float, bend_db: Array) -> float:
         level_db = 10.0 * math.log10(max(power, SILENT_POWER))
         over_db = level_db - threshold_db
@@ -74,7 +74,7 @@ def compiled() -> Compiled:
         bend = bend_db[knot] + (position - knot) * (bend_db[knot + 1] - bend_db[knot])
         return float(gain_db + bend)
 
-    @jit  # type: ignore[untyped-decorator]  # numba's has no types
+    @jit
     def play(dry: Array, settings: Array, bend_db: Array, ring: Array, memory: Array) -> Array:
         window, threshold_db, slope, knee_db = settings[0], settings[4], settings[5], settings[6]
         attack, release, smooth = pole(settings[1]), pole(settings[2]), pole(settings[3])
@@ -130,7 +130,7 @@ def compiled() -> Compiled:
             ring[row, 0] = position
         return wet
 
-    @jit  # type: ignore[untyped-decorator]  # numba's has no types
+    @jit
     def envelope(level: Array, attack_samples: float, release_samples: float) -> Array:
         attack, release = pole(attack_samples), pole(release_samples)
         out = np.empty_like(level)

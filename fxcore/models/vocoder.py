@@ -16,7 +16,6 @@ of how far it lies below its peak.
 import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -58,9 +57,9 @@ def compiled() -> Shift:
     """
     from numba import njit  # a third of a second, hence not before it is needed
 
-    jit: Any = njit(error_model="numpy")
+    jit = njit(error_model="numpy")
 
-    @jit  # type: ignore[untyped-decorator]  # numba's has no types
+    @jit
     def shift(
         spectra: Spectrum,
         ratio: float,
