@@ -33,7 +33,7 @@ from fxcore.yamlfile import load_yaml
 RECIPES = Path(__file__).parent.parent / "examples" / "recipes"
 EFFECTS = (
     *("distortion", "fuzz", "compressor", "ampcab", "highpass", "lowpass"),
-    *("octave", "chorus", "chorus_feedback", "delay", "reverb"),
+    *("octave", "octave_at_once", "chorus", "chorus_feedback", "delay", "reverb"),
 )
 BASELINES = ("hammerstein", "thesis_cnn", "thesis_lstm")
 UNPLAYABLE = 0.05  # times real time; such a model is judged once, on one second of one recording
@@ -83,7 +83,8 @@ BEST: dict[str, Sequence[str]] = {
     "compressor": ("dynamics",),
     "highpass": ("fir:taps=2048",),
     "lowpass": ("fir:taps=2048",),
-    "octave": ("pitch_shift",),
+    "octave": ("pitch_shift:window_samples=2048,tail_samples=512",),
+    "octave_at_once": ("pitch_shift",),
     "chorus": ("modulated_delay",),
     "chorus_feedback": ("modulated_delay",),
     "delay": ("feedback_delay", "fir:taps=131072"),
@@ -104,13 +105,17 @@ def datasets_of(
                 yield effect, seed, render(recipe_of(effect, seed), Path(folder) / effect)
 
 
+VARIANTS: dict[str, tuple[str, dict[str, float]]] = {
+    "chorus_feedback": ("chorus", {"feedback": 0.5}),
+    "octave_at_once": ("octave", {"delay_ms": 0.0}),
+}
+
+
 def recipe_of(effect: str, seed: int) -> Recipe:
-    """The example's recipe with another seed."""
-    if effect == "chorus_feedback":
-        recipe = load_yaml(RECIPES / "chorus.yaml", Recipe)
-        fed_back = recipe.effect.model_copy(update={"feedback": 0.5})
-        return recipe.model_copy(update={"seed": seed, "effect": fed_back})
-    return load_yaml(RECIPES / f"{effect}.yaml", Recipe).model_copy(update={"seed": seed})
+    """The example's recipe with another seed, or a variant of one."""
+    example, changes = VARIANTS.get(effect, (effect, {}))
+    recipe = load_yaml(RECIPES / f"{example}.yaml", Recipe)
+    return recipe.model_copy(update={"seed": seed, "effect": recipe.effect.model_copy(update=changes)})
 
 
 def model_of(text: str) -> tuple[ModelSpec, dict[str, Any]]:

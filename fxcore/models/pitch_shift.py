@@ -19,6 +19,7 @@ from fxcore.models.base import PLAYED_BLOCK_SAMPLES, EffectModel, ModelSpec, Nat
 from fxcore.models.pitch_shift_fit import (
     bin_gains,
     fit_bands,
+    fit_delay,
     fit_dry_gain,
     fit_semitones,
     pieces_of,
@@ -26,7 +27,6 @@ from fxcore.models.pitch_shift_fit import (
 from fxcore.models.vocoder import HOPS, Array, Spectrum, compiled, windows
 
 WARM_UP_SAMPLES = 8192
-EQUALISINGS = 2
 BLOCK_SECONDS, FRAMED_SECONDS = 355e-6, 27e-9  # of any block, of a frame's sample: as in BENCHMARKS.md
 
 
@@ -43,7 +43,11 @@ class PitchShiftSpec(ModelSpec):
     outputs: ClassVar[tuple[str, ...]] = ("regression",)
     fitted: ClassVar[bool] = True
     made_for: ClassVar[Nature | None] = Nature(linear=True, time_varying=True)
-    ranges: ClassVar[Mapping[str, Any]] = {"window_samples": [512, 2_048], "tail_samples": [48, 256]}
+    ranges: ClassVar[Mapping[str, Any]] = {"window_samples": [512, 2_048], "tail_samples": [48, 512]}
+    starts: ClassVar[Sequence[Mapping[str, Any]]] = (
+        {},  # where the wet comes at once; and where it comes late
+        {"window_samples": 2_048, "tail_samples": 512},
+    )
 
     @property
     def tail(self) -> int:
@@ -63,10 +67,11 @@ class PitchShift(EffectModel):
     """The vocoder of a `PitchShiftSpec`: one octave down until it is fitted.
 
     Its state is the dry heard last, the samples since the last frame, what is still to be played, and each
-    bin's rotation and last value.
+    bin's rotation and last value. `delay_samples` come before the vocoder: what it plays is late by as many.
     """
 
     spec: PitchShiftSpec
+    delay_samples: Tensor  # int64, a scalar
 
     def __init__(self, spec: PitchShiftSpec) -> None:
         super().__init__(spec)
@@ -74,17 +79,18 @@ class PitchShift(EffectModel):
         self.shifted_gain = nn.Parameter(torch.tensor(1.0))
         self.dry_gain = nn.Parameter(torch.tensor(0.0))
         self.bin_gains = nn.Parameter(torch.ones(spec.window_samples // 2 + 1))
+        self.register_buffer("delay_samples", torch.tensor(0))
 
     @property
     def context_samples(self) -> int:
-        hop = self.spec.tail // HOPS
-        return math.ceil(WARM_UP_SAMPLES / hop) * hop  # frames then fall where they do from the start
+        hop = self.spec.tail // HOPS  # a multiple of it: frames then fall where they do from the start
+        return math.ceil((WARM_UP_SAMPLES + int(self.delay_samples)) / hop) * hop
 
     def zero_state(self, batch: int) -> State:
         spec, device = self.spec, self.scale.device
-        bins = spec.window_samples // 2 + 1
+        bins, heard_samples = spec.window_samples // 2 + 1, spec.window_samples + int(self.delay_samples)
         return (
-            torch.zeros(batch, spec.window_samples, dtype=torch.float64, device=device),
+            torch.zeros(batch, heard_samples, dtype=torch.float64, device=device),
             torch.zeros(batch, dtype=torch.int64, device=device),
             torch.zeros(batch, 2 * spec.tail, dtype=torch.float64, device=device),
             torch.zeros(batch, bins, dtype=torch.float64, device=device),
@@ -99,11 +105,12 @@ class PitchShift(EffectModel):
             heard = (dry[:, 0] / self.scale[0]).double()
             before, since, pending, angles, last = (s.cpu().numpy().copy() for s in state)
             played = np.concatenate([before, heard.cpu().numpy()], axis=1)
+            samples = dry.shape[-1]
+            delayed = played[:, : self.spec.window_samples + samples]
             shifted = [
-                self._shift(played[row], int(since[row]), pending[row], angles[row], last[row])
+                self._shift(delayed[row], int(since[row]), pending[row], angles[row], last[row])
                 for row in range(len(dry))
             ]
-            samples = dry.shape[-1]
             out = torch.from_numpy(np.stack(shifted)).to(dry.device)  # (B, N + 2 tail)
             raw = self.shifted_gain * out[:, :samples] + self.dry_gain * heard
             after = (
@@ -117,6 +124,7 @@ class PitchShift(EffectModel):
 
     def _shift(self, played: Array, since: int, pending: Array, angles: Array, last: Spectrum) -> Array:
         """Shifted sound (N + 2 tail,) of one row: N samples, and what the frames so far add to later ones."""
+        shift = compiled()  # by the first block, whether or not a frame ends in it
         window, tail = self.spec.window_samples, self.spec.tail
         hop, samples = tail // HOPS, len(played) - window
         out = np.zeros(samples + 2 * tail)
@@ -129,7 +137,7 @@ class PitchShift(EffectModel):
         framed = np.lib.stride_tricks.sliding_window_view(played[first:], window)[::hop][:frames]
         spectra = np.fft.rfft(framed * analysis, axis=1)
         ratio = 2.0 ** (float(self.semitones) / 12.0)
-        spectra = compiled()(spectra, ratio, window, hop, window - tail, angles, last)
+        spectra = shift(spectra, ratio, window, hop, window - tail, angles, last)
         spectra *= self.bin_gains.detach().cpu().numpy()
         grains = np.fft.irfft(spectra, n=window, axis=1)[:, window - 2 * tail :] * synthesis
         for part in range(2 * HOPS):  # frames overlap by all but a hop
@@ -145,7 +153,12 @@ class PitchShift(EffectModel):
             self.shifted_gain.fill_(ratio)
             self.dry_gain.fill_(ratio * dry_gain)
             self.bin_gains.fill_(1.0)
-            for _ in range(EQUALISINGS):  # each changes the next: bands overlap
-                missing_db = fit_bands(self.predict, pieces, sample_rate)
-                gains = bin_gains(missing_db, self.spec.window_samples, sample_rate)
-                self.bin_gains.mul_(torch.from_numpy(gains).to(self.bin_gains))
+            self.delay_samples.fill_(0)
+            self._equalise(pieces, sample_rate)
+            self.delay_samples.fill_(fit_delay(self.predict, pieces, sample_rate))
+            self._equalise(pieces, sample_rate)  # what the delay and the first have changed: bands overlap
+
+    def _equalise(self, pieces: Sequence[Recording], sample_rate: int) -> None:
+        missing_db = fit_bands(self.predict, pieces, sample_rate)
+        gains = bin_gains(missing_db, self.spec.window_samples, sample_rate)
+        self.bin_gains.mul_(torch.from_numpy(gains).to(self.bin_gains))

@@ -1,16 +1,19 @@
-"""What a pitch shifter did, from dry and wet: the interval, how much dry is left, and the spectrum's tilt.
+"""What a pitch shifter did, from dry and wet: the interval, how much dry is left, the spectrum's tilt and the
+delay.
 
 Phases tell nothing, so that all but the share of dry is read from spectra.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from fxcore.audio import Recording, Signal
-from fxcore.losses.mel import BANDS, FLOOR_DB, log_mel
+from fxcore.losses.mel import BANDS, FLOOR_DB, log_mel, log_mel_sums
 from fxcore.models.vocoder import Array
 
 PIECES, PIECE_SECONDS = 4, 6.0
@@ -21,6 +24,8 @@ STEPS = 20  # a semitone
 MOST_SEMITONES = 25
 AUDIBLE_DB = FLOOR_DB + 5.0  # bands below are not compared
 ENOUGH_FRAMES = 30
+MOST_DELAY_SECONDS = 0.06  # a shifter's own, and what alignment by onsets may leave
+DELAY_STEPS_SECONDS = 0.004, 0.0005
 LEAST_DRY = 0.1  # correlation of dry and wet, below which it is chance
 
 
@@ -101,14 +106,37 @@ def fit_bands(play: Callable[[Tensor], Tensor], recordings: Sequence[Recording],
     """Gains in dB (BANDS,) that a pred lacks, so that half of all frames are louder and half softer."""
     difference_db = []
     for recording in recordings:
-        dry, wet = (torch.from_numpy(np.array(side))[None] for side in (recording.dry, recording.wet))
-        pred_db, wet_db = log_mel(play(dry), sample_rate)[0], log_mel(wet, sample_rate)[0]
+        pred_db = log_mel(play(_batch(recording.dry)), sample_rate)[0]
+        wet_db = log_mel(_batch(recording.wet), sample_rate)[0]
         audible = (pred_db > AUDIBLE_DB) & (wet_db > AUDIBLE_DB)
         difference_db.append(torch.where(audible, wet_db - pred_db, torch.nan))
     every_db = torch.cat(difference_db, dim=1).double()
     gains_db = every_db.nanmedian(dim=1).values
     gains_db[(~every_db.isnan()).sum(dim=1) < ENOUGH_FRAMES] = 0.0
     return gains_db.numpy()
+
+
+def fit_delay(play: Callable[[Tensor], Tensor], recordings: Sequence[Recording], sample_rate: int) -> int:
+    """By how many samples a pred has to come later for its spectra to be most like the wet's; at least 0."""
+    pairs = [(play(_batch(r.dry)), _batch(r.wet)) for r in recordings]
+
+    @functools.cache
+    def distance(delay_samples: int) -> float:
+        sums = [
+            log_mel_sums(F.pad(pred, (delay_samples, 0))[..., : wet.shape[-1]], wet, sample_rate)
+            for pred, wet in pairs
+        ]
+        return float(torch.stack([total for total, _ in sums]).sum())
+
+    most = round(MOST_DELAY_SECONDS * sample_rate)
+    coarse, fine = (max(round(seconds * sample_rate), 1) for seconds in DELAY_STEPS_SECONDS)
+    near = min(range(0, most, coarse), key=distance)
+    return min(range(max(near - coarse, 0), near + coarse, fine), key=distance)
+
+
+def _batch(signal: Signal) -> Tensor:
+    """A recording's side (1, T) as a batch (1, 1, T) of its own."""
+    return torch.from_numpy(np.array(signal))[None]
 
 
 def bin_gains(band_gains_db: Array, window_samples: int, sample_rate: float) -> Array:

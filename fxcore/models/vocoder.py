@@ -27,6 +27,9 @@ HOPS = 4  # in the short side of a window
 FAINTEST = 1e-18  # energy of a bin, below which nothing is a peak
 ROUNDING = 0.5 + 1e-6  # to whole bins: a tone that lies between two goes up, whatever its last digits
 
+SIGNATURE = (
+    "c16[:,::1](c16[:,::1], f8, i8, i8, i8, f8[::1], c16[::1])"  # so that it is compiled when asked for
+)
 Shift = Callable[[Spectrum, float, int, int, int, Array, Spectrum], Spectrum]
 
 
@@ -57,7 +60,7 @@ def compiled() -> Shift:
     """
     from numba import njit  # a third of a second, hence not before it is needed
 
-    jit = njit(error_model="numpy")
+    jit = njit(SIGNATURE, error_model="numpy")
 
     @jit
     def shift(

@@ -65,7 +65,7 @@ def test_a_clean_drift_of_half_a_ppm_is_measured() -> None:
 
 
 def test_a_pitch_shift_has_no_latency_to_follow() -> None:
-    track = track_latency(DRY, Octave()(DRY, RATE), RATE)
+    track = track_latency(DRY, Octave(delay_ms=0)(DRY, RATE), RATE)
     assert drift_of(track) is None
     assert jump_of(track) is None
 

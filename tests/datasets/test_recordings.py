@@ -174,7 +174,8 @@ def test_an_inverted_wet_is_told_and_left_so(save: Save, tmp_path: Path) -> None
 
 
 def test_a_pitch_shifted_wet_goes_in_with_a_warning(save: Save, tmp_path: Path) -> None:
-    report = import_recordings(save("dry.wav", DRY), save("wet.wav", Octave()(DRY, RATE)), tmp_path / "store")
+    octave = save("wet.wav", Octave(delay_ms=0)(DRY, RATE))
+    report = import_recordings(save("dry.wav", DRY), octave, tmp_path / "store")
     assert report.latency_samples == 0
     assert "known to 20 ms only" in report.warnings[0]
 

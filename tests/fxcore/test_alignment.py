@@ -92,14 +92,18 @@ def test_an_inverted_wet_is_told(kind: str) -> None:
 
 
 def test_a_pitch_shifted_wet_is_matched_by_its_onsets() -> None:
-    found = align(DRY, Octave()(DRY, RATE), RATE)
+    found = align(DRY, Octave(delay_ms=0)(DRY, RATE), RATE)
     assert found.by == "onsets"
     assert found.latency_samples == 0
 
 
+def test_a_shifter_s_own_delay_is_hardly_taken_for_latency() -> None:
+    assert 0 <= align(DRY, Octave()(DRY, RATE), RATE).latency_samples <= 0.01 * RATE
+
+
 def test_a_late_pitch_shifted_wet_is_found_to_20_ms() -> None:
     late = round(0.1 * RATE)
-    found = align(DRY, delayed(Octave()(DRY, RATE), late), RATE)
+    found = align(DRY, delayed(Octave(delay_ms=0)(DRY, RATE), late), RATE)
     assert late - 0.03 * RATE <= found.latency_samples <= late
 
 

@@ -21,15 +21,15 @@ TURN = 2 * math.pi
 class FramedShift(EffectModel):
     """`pitch_shift` over a fixed number of frames.
 
-    Its state: the dry heard last (1, W), the samples since the last frame (1,), what is still to be played
-    (1, 2 tail), and each bin's rotation and last value, (1, K) and (1, K, 2).
+    Its state: the dry heard last (1, W + delay), the samples since the last frame (1,), what is still to be
+    played (1, 2 tail), and each bin's rotation and last value, (1, K) and (1, K, 2).
     """
 
     def __init__(self, net: PitchShift) -> None:
         super().__init__(net.spec)
         self.scale, self.settle_samples = net.scale, net.context_samples
         self.window, self.tail, self.hop = net.spec.window_samples, net.spec.tail, net.spec.tail // HOPS
-        self.bins = self.window // 2 + 1
+        self.bins, self.heard_samples = self.window // 2 + 1, self.window + int(net.delay_samples)
         self.ratio = 2.0 ** (float(net.semitones) / 12.0)
         self.shifted_gain, self.dry_gain = net.shifted_gain.detach(), net.dry_gain.detach()
         analysis, synthesis = windows(self.window, self.tail)
@@ -43,7 +43,7 @@ class FramedShift(EffectModel):
         return self.settle_samples
 
     def zero_state(self, batch: int) -> State:
-        sizes = (self.window,), (), (2 * self.tail,), (self.bins,), (self.bins, 2)
+        sizes = (self.heard_samples,), (), (2 * self.tail,), (self.bins,), (self.bins, 2)
         return tuple(torch.zeros(batch, *size, dtype=torch.float64) for size in sizes)
 
     def initial_state(self, batch: int = 1, start_sample: int = 0) -> State:

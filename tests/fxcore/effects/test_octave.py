@@ -43,14 +43,31 @@ def test_a_tone_is_shifted_by_its_semitones_and_stays_pure(semitones: float, fre
 
 @pytest.mark.parametrize("semitones", [-24.0, -12.0, -5.0, 7.0, 12.0])
 @pytest.mark.parametrize("sample_rate", [44_100, 48_000])
-def test_the_energy_of_the_wet_lies_within_three_milliseconds_of_the_dry(
+def test_the_energy_of_the_wet_lies_within_three_milliseconds_of_the_delay(
     semitones: float, sample_rate: int
 ) -> None:
     dry = swelling_noise(5, sample_rate)
-    assert abs(lateness_ms(dry, Octave(semitones=semitones)(dry, sample_rate), sample_rate)) < 3
+    assert lateness_ms(dry, Octave(semitones=semitones)(dry, sample_rate), sample_rate) == pytest.approx(
+        25, abs=3
+    )
+    at_once = Octave(semitones=semitones, delay_ms=0)(dry, sample_rate)
+    assert lateness_ms(dry, at_once, sample_rate) == pytest.approx(0, abs=3)
+
+
+@pytest.mark.parametrize("sample_rate", [44_100, 48_000, 96_000])
+@pytest.mark.parametrize("start_s", [0.5, 0.507])
+def test_a_note_an_octave_down_is_not_heard_before_it_starts(sample_rate: int, start_s: float) -> None:
+    start = round(start_s * sample_rate)
+    note = 0.5 * np.sin(2 * np.pi * 440 / sample_rate * np.arange(sample_rate // 2))
+    dry = np.pad(note, (start, 0)).astype(np.float32)[None]
+    heard, ahead = (
+        np.abs(Octave(delay_ms=delay_ms)(dry, sample_rate)[0, :start]).max() for delay_ms in (25.0, 0.0)
+    )
+    assert heard < 0.5 * 10 ** (-45 / 20)
+    assert ahead > 0.1
 
 
 def test_the_wet_does_not_drift() -> None:
     dry = swelling_noise(30, 16_000)
-    wet = Octave()(dry, 16_000)
+    wet = Octave(delay_ms=0)(dry, 16_000)
     assert abs(lateness_ms(dry[:, -80_000:], wet[:, -80_000:], 16_000)) < 3

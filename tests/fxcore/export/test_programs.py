@@ -129,14 +129,17 @@ def test_a_scanned_delay_is_the_one_in_blocks(loop: float) -> None:
     torch.testing.assert_close(twin(model).predict(dry), model.predict(dry), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("semitones", [-12.0, 7.3])
+@pytest.mark.parametrize(("semitones", "delay_samples"), [(-12.0, 0), (7.3, 101)])
 @pytest.mark.parametrize("settings", [{}, {"window_samples": 1031, "tail_samples": 40}], ids=str)
-def test_a_framed_shift_is_the_compiled_one(settings: dict[str, Any], semitones: float) -> None:
+def test_a_framed_shift_is_the_compiled_one(
+    settings: dict[str, Any], semitones: float, delay_samples: int
+) -> None:
     """A click, tones in between two bins and silence included: where rounding could decide, it does not."""
     model = model_of({"kind": "pitch_shift", **settings})
     with torch.no_grad():
         model.get_parameter("semitones").fill_(semitones)
         model.get_parameter("dry_gain").fill_(0.3)
+        model.get_buffer("delay_samples").fill_(delay_samples)
     dry = torch.cat(
         [probe(44_100, 3_000), 0.5 * (torch.arange(3_000) * torch.pi * 41 / 512).sin()[None, None]], -1
     )

@@ -6,7 +6,7 @@ from torch import Tensor
 from fxcore.audio import Recording
 from fxcore.models.pitch_shift import PitchShift, PitchShiftSpec
 from fxcore.models.pitch_shift_fit import bin_gains, fit_dry_gain, fit_semitones, mel
-from fxcore.models.vocoder import Array, windows
+from fxcore.models.vocoder import HOPS, Array, compiled, windows
 from fxcore.training.cost import measure_cost
 
 SAMPLE_RATE = 16_000
@@ -88,6 +88,16 @@ def test_an_attack_is_heard_within_the_short_side_of_the_window() -> None:
     assert wet[4_000:4_200].max() > 0.05
 
 
+def test_what_is_delayed_by_whole_hops_is_the_same_sound_later() -> None:
+    dry = torch.from_numpy(np.float32(melody(1.0, 0.0)))[None, None]
+    model = model_of(-12.0, tail_samples=96)
+    at_once = model.predict(dry)
+    model.delay_samples.fill_(13 * 96 // HOPS)
+    delayed = model.predict(dry)
+    assert not delayed[..., :312].any()
+    torch.testing.assert_close(delayed[..., 312:], at_once[..., :-312])
+
+
 @pytest.mark.parametrize("semitones", [-12.0, -3.4, 7.0])
 def test_the_interval_is_found_to_a_few_cents(semitones: float) -> None:
     dry, wet = (np.float32(melody(4.0, shift)[None]) for shift in (0.0, semitones))
@@ -124,12 +134,35 @@ def test_a_pitch_shifter_is_found_with_its_level_and_tone() -> None:
     assert amplitudes[np.abs(frequencies - 300) < 5].max() == pytest.approx(expected, rel=0.3)
 
 
+def test_the_delay_of_a_pitch_shifter_is_found() -> None:
+    dry, octave = (melody(8.0, shift) for shift in (0.0, -12.0))
+    found = []
+    for late in (0, 500, 800):
+        wet = np.pad(octave, (late, 0))[: len(dry)]
+        model = model_of(0.0)
+        model.set_scale(float(np.sqrt(np.mean(dry**2))), float(np.sqrt(np.mean(wet**2))))
+        pair = Recording("pair", np.float32(dry[None]), np.float32(wet[None]))
+        model.initialise([pair], SAMPLE_RATE, torch.Generator())
+        found.append(int(model.delay_samples))
+    assert found[0] == 0  # no vocoder is quicker than no delay at all
+    assert found[2] - found[1] == pytest.approx(300, abs=20)
+
+
 def test_silence_can_be_fitted() -> None:
     silence = np.zeros((1, SAMPLE_RATE), np.float32)
     model = model_of(0.0)
     model.set_scale(0.0, 0.0)
     model.initialise([Recording("silence", silence, silence)], SAMPLE_RATE, torch.Generator())
     assert model.predict(torch.ones(1, 1, 3_000)).isfinite().all()
+
+
+def test_the_first_block_compiles_what_the_first_frame_needs() -> None:
+    """Else the speed that is measured after one block is that of the compiler."""
+    compiled.cache_clear()
+    model = model_of(-12.0, tail_samples=512)
+    model.stream(torch.zeros(1, 1, 1), model.initial_state())
+    assert compiled.cache_info().currsize == 1
+    assert compiled().signatures  # type: ignore[attr-defined]
 
 
 def test_blocks_of_64_samples_are_played_faster_than_they_last() -> None:
