@@ -43,11 +43,8 @@ DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 LSTM_40 = {"kind": "lstm", "hidden": 40, "skip": True}
 PROFILED: list[dict[str, Any]] = [
     A1,
-    {"kind": "wavenet"},
-    {"kind": "conv"},
-    {"kind": "lstm"},
     LSTM_40,
-    {"kind": "gru"},
+    *({"kind": kind} for kind in FAMILIES if not FAMILIES[kind].fitted),
 ]
 SHOWN_OPERATIONS = 5
 PROFILED_SAMPLES = 200_000

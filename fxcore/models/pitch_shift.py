@@ -148,15 +148,17 @@ class PitchShift(EffectModel):
     def initialise(self, recordings: Sequence[Recording], sample_rate: int, rng: torch.Generator) -> None:
         pieces = pieces_of(recordings, sample_rate)
         dry_gain, ratio = fit_dry_gain(pieces), float(self.scale[0] / self.scale[1])
+        shifted = [r._replace(wet=r.wet - np.float32(dry_gain) * r.dry) for r in pieces]
         with torch.no_grad():
-            self.semitones.fill_(fit_semitones(pieces, sample_rate, dry_gain))
+            self.semitones.fill_(fit_semitones(shifted, sample_rate))
             self.shifted_gain.fill_(ratio)
-            self.dry_gain.fill_(ratio * dry_gain)
+            self.dry_gain.fill_(0.0)
             self.bin_gains.fill_(1.0)
             self.delay_samples.fill_(0)
-            self._equalise(pieces, sample_rate)
-            self.delay_samples.fill_(fit_delay(self.predict, pieces, sample_rate))
-            self._equalise(pieces, sample_rate)  # what the delay and the first have changed: bands overlap
+            self._equalise(shifted, sample_rate)
+            self.delay_samples.fill_(fit_delay(self.predict, shifted, sample_rate))
+            self._equalise(shifted, sample_rate)  # what the delay and the first have changed: bands overlap
+            self.dry_gain.fill_(ratio * dry_gain)
 
     def _equalise(self, pieces: Sequence[Recording], sample_rate: int) -> None:
         missing_db = fit_bands(self.predict, pieces, sample_rate)

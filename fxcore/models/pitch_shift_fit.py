@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fxcore.audio import Recording, Signal
-from fxcore.losses.mel import BANDS, FLOOR_DB, log_mel, log_mel_sums
+from fxcore.losses.mel import BANDS, FLOOR_DB, log_mel
 from fxcore.models.vocoder import Array
 
 PIECES, PIECE_SECONDS = 4, 6.0
@@ -64,13 +64,13 @@ def fit_dry_gain(recordings: Sequence[Recording]) -> float:
     return across / dry_energy
 
 
-def fit_semitones(recordings: Sequence[Recording], sample_rate: int, dry_gain: float = 0.0) -> float:
+def fit_semitones(recordings: Sequence[Recording], sample_rate: int) -> float:
     """The interval at which the wet's spectra, over the logarithm of frequency, look most like the dry's."""
     lags = np.arange(-MOST_SEMITONES * STEPS, MOST_SEMITONES * STEPS + 1)
     alike = np.zeros(len(lags))
     for recording in recordings:
         dry = partials(recording.dry, sample_rate)
-        wet = partials(recording.wet - np.float32(dry_gain) * recording.dry, sample_rate)
+        wet = partials(recording.wet, sample_rate)
         size = 2 * dry.shape[1]
         across = np.fft.irfft(
             (np.fft.rfft(wet, size, axis=1) * np.conj(np.fft.rfft(dry, size, axis=1))).sum(axis=0), size
@@ -118,15 +118,13 @@ def fit_bands(play: Callable[[Tensor], Tensor], recordings: Sequence[Recording],
 
 def fit_delay(play: Callable[[Tensor], Tensor], recordings: Sequence[Recording], sample_rate: int) -> int:
     """By how many samples a pred has to come later for its spectra to be most like the wet's; at least 0."""
-    pairs = [(play(_batch(r.dry)), _batch(r.wet)) for r in recordings]
+    pairs = [(play(_batch(r.dry)), log_mel(_batch(r.wet), sample_rate)) for r in recordings]
 
     @functools.cache
     def distance(delay_samples: int) -> float:
-        sums = [
-            log_mel_sums(F.pad(pred, (delay_samples, 0))[..., : wet.shape[-1]], wet, sample_rate)
-            for pred, wet in pairs
-        ]
-        return float(torch.stack([total for total, _ in sums]).sum())
+        delayed = (F.pad(pred, (delay_samples, 0))[..., : pred.shape[-1]] for pred, _ in pairs)
+        levels_db = (log_mel(pred, sample_rate) for pred in delayed)
+        return sum(float((level - wet).abs().sum()) for level, (_, wet) in zip(levels_db, pairs, strict=True))
 
     most = round(MOST_DELAY_SECONDS * sample_rate)
     coarse, fine = (max(round(seconds * sample_rate), 1) for seconds in DELAY_STEPS_SECONDS)

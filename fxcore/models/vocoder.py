@@ -27,9 +27,8 @@ HOPS = 4  # in the short side of a window
 FAINTEST = 1e-18  # energy of a bin, below which nothing is a peak
 ROUNDING = 0.5 + 1e-6  # to whole bins: a tone that lies between two goes up, whatever its last digits
 
-SIGNATURE = (
-    "c16[:,::1](c16[:,::1], f8, i8, i8, i8, f8[::1], c16[::1])"  # so that it is compiled when asked for
-)
+# told beforehand, so that it is compiled when asked for and not when first called
+SIGNATURE = "c16[:,::1](c16[:,::1], f8, i8, i8, i8, f8[::1], c16[::1])"
 Shift = Callable[[Spectrum, float, int, int, int, Array, Spectrum], Spectrum]
 
 
