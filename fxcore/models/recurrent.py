@@ -31,8 +31,8 @@ class RecurrentSpec(ModelSpec):
     training: ClassVar[TrainingSpec] = TrainingSpec(
         batch=32, block_samples=256, blocks=16, learning_rate=0.012
     )
-    ranges: ClassVar[Mapping[str, Any]] = {"layers": [1, 2], "hidden": [8, 64], "tail_taps": [0, 512, 2048]}
-    starts: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"tail_taps": 512})  # a pedal; one with a cabinet
+    ranges: ClassVar[Mapping[str, Any]] = {"layers": [1, 2], "hidden": [8, 64], "tail_taps": [0, 512, 1024]}
+    starts: ClassVar[Sequence[Mapping[str, Any]]] = ({}, {"tail_taps": 1024})  # a pedal; one with a cabinet
 
     @model_validator(mode="after")
     def _skip_adds_to_a_number(self) -> Self:

@@ -88,10 +88,10 @@ def test_first_draws_are_each_familys_defaults_moved_into_the_space():
 
 
 def test_a_family_is_started_in_other_ways_after_the_defaults_of_all():
-    space = SearchSpace({"lstm": {"tail_taps": [0, 512, 2048]}, "conv": None}, {}, {})
+    space = SearchSpace({"lstm": {"tail_taps": [0, 512, 1024]}, "conv": None}, {}, {})
     first = space.first_draws()
     assert [values["family"] for values in first] == ["lstm", "conv", "lstm"]
-    assert [first[0]["lstm.tail_taps"], first[2]["lstm.tail_taps"]] == [0, 512]
+    assert [first[0]["lstm.tail_taps"], first[2]["lstm.tail_taps"]] == [0, 1024]
 
 
 @pytest.mark.parametrize(
