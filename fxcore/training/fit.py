@@ -69,7 +69,7 @@ class TrainingData(NamedTuple):
 class Report(NamedTuple):
     """One look at a model in training."""
 
-    index: int  # type: ignore[assignment]  # 1 .. budget.reports; hides tuple.index
+    index: int  # type: ignore[assignment]  # 1 .. budget.reports; hides tuple.index, but every record has it
     step: int
     compute_seconds: float
     loss: float  # mean since the last report

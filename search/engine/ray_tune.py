@@ -109,7 +109,7 @@ class NotSaved:
         return {}
 
 
-class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
+class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]  # Ray is untyped
     """Tune's questions for the next trial, passed on to the driver."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int], slots: Slots) -> None:
@@ -146,7 +146,7 @@ class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]
         """Nothing: the study is the record."""
 
 
-class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
+class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]  # Ray is untyped
     """Tune's results, passed on to the driver, which keeps or stops."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int], slots: Slots) -> None:
@@ -195,7 +195,7 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]
         return False
 
 
-class Guard(NotSaved, tune.Callback):  # type: ignore[misc]
+class Guard(NotSaved, tune.Callback):  # type: ignore[misc]  # Ray is untyped
     """Ends the processes of trials that hang, and tells the driver of those that died."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:

@@ -163,7 +163,7 @@ def test_the_first_block_compiles_what_the_first_frame_needs() -> None:
     model = model_of(-12.0, tail_samples=512)
     model.stream(torch.zeros(1, 1, 1), model.initial_state())
     assert compiled.cache_info().currsize == 1
-    assert compiled().signatures  # type: ignore[attr-defined]
+    assert compiled().signatures
 
 
 def test_blocks_of_64_samples_are_played_faster_than_they_last() -> None:
