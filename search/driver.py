@@ -41,6 +41,7 @@ class Driver:
         spec = self.study.spec
         self._deadline = time.monotonic() + 60 * spec.budget.minutes if spec.budget.minutes else None
         self._left_running = deque(record.unfinished())
+        self._to_retry: deque[TrialTask] = deque()
         self._set_aside: set[int] = set()
         self._heard: dict[int, float] = {}  # of trials handed out, when they last gave a sign
         self._halving = Halving(spec.budget.trial.reports)
@@ -76,6 +77,10 @@ class Driver:
         """A trial to run: those left running first, then new ones; None when nothing is to be begun."""
         if self.begins_nothing:
             return None
+        if self._to_retry:
+            task = self._to_retry.popleft()
+            self.heard(task.number)
+            return task
         patience = self.study.spec.budget.patience
         if self._left_running:
             number, config = self._left_running.popleft()
@@ -142,10 +147,10 @@ class Driver:
         limit = 60 * self.study.spec.budget.silent_minutes
         return time.monotonic() - self._heard[number] > limit
 
-    def retried(self, number: int) -> None:
-        """A trial whose process died is started again."""
-        self.heard(number)
-        self.progress.note(f"trial {number}: its process died; it is started again from its checkpoint")
+    def retry(self, task: TrialTask) -> None:
+        """Hand out a trial once more, before any other: its process died."""
+        self._to_retry.append(task)
+        self.progress.note(f"trial {task.number}: its process died; it is started again from its checkpoint")
 
     def set_aside(self, number: int, reason: str) -> None:
         """Leave a trial as it is, for a later launch to go on with: its checkpoint could not be written."""

@@ -1,13 +1,16 @@
 """The Ray engine: Tune executes, the driver decides, the study remembers.
 
-Tune's own search algorithms, schedulers, checkpoints and restore are not used; its state is scrap.
-A trial whose actor or node dies is started again and resumes from its own checkpoint; a search whose
-driving process dies is resumed by a new Tuner over the same study.
+Tune's own search algorithms, schedulers, checkpoints, retries and restore are not used; its state is scrap.
+A trial whose actor or node dies goes back to the driver, and as a new trial of Tune's it resumes from its own
+checkpoint; a search whose driving process dies is resumed by a new Tuner over the same study.
 """
 
 import os
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -16,7 +19,7 @@ from ray import tune
 from ray.exceptions import RayError
 from ray.tune.error import TuneError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
-from ray.tune.search import Searcher
+from ray.tune.search import Searcher, SearchGenerator
 from ray.util import placement_group, remove_placement_group
 
 from fxcore.errors import SearchError
@@ -25,7 +28,7 @@ from search.driver import Driver
 from search.engine.ray_session import connected
 from search.engine.ray_trial import TrialActor
 
-MAX_FAILURES = 3  # of one trial's actor or node before the trial counts as failed
+MAX_RETRIES = 3  # of a trial whose actor or node died, before it counts as failed
 SLOTS_FOR_A_PENDING = 8  # a trial is drawn ahead for so many: it knows less, but processes take seconds
 AHEAD = "FXSEARCH_AHEAD"  # how many are at least: a cluster that grows takes them for its size
 LOOK_SECONDS = 1.0  # between looks for trials that hang
@@ -55,7 +58,7 @@ def run(driver: Driver, address: str | None = None) -> None:
         tuner = tune.Tuner(
             tune.with_resources(TrialActor, trial_resources),
             tune_config=tune.TuneConfig(
-                search_alg=DriverSearcher(driver, numbers, slots),
+                search_alg=Trials(DriverSearcher(driver, numbers, slots)),
                 scheduler=scheduler,
                 num_samples=-1,  # until the searcher says that it has finished
                 reuse_actors=True,
@@ -65,7 +68,7 @@ def run(driver: Driver, address: str | None = None) -> None:
                 storage_path=scrap,
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-                failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+                failure_config=tune.FailureConfig(max_failures=0),  # retries are the driver's
                 callbacks=[Guard(driver, numbers)],
             ),
         )
@@ -116,8 +119,9 @@ class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]  # Ray is untype
         super().__init__()
         self._driver, self._numbers, self._slots = driver, numbers, slots
         self._has_ended = False  # whether a trial has, since the last question
+        self.has_finished = False
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> dict[str, Any] | None:
         """A trial for each slot, so that all start together, and some ahead; None: not now.
 
         Where one has ended, its process first gets one that was drawn ahead: a draw takes a while.
@@ -128,22 +132,28 @@ class DriverSearcher(NotSaved, Searcher):  # type: ignore[misc]  # Ray is untype
             return None
         task = self._driver.next_task()
         if task is None:
-            return str(Searcher.FINISHED)
+            self.has_finished = True
+            return None
         self._numbers[trial_id] = task.number
         return {"task": task.as_dict()}
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        number, self._has_ended = self._numbers.pop(trial_id), True
+        self._has_ended = True
+        del self._numbers[trial_id]
         if error:
-            limit = self._driver.study.spec.budget.silent_minutes
-            overdue = self._driver.is_overdue(number)
-            reason = f"it was silent for {limit:g} min" if overdue else "its process failed too often"
-            self._driver.fail(number, reason)
+            self.has_finished = False  # the driver may have it to run again
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: the study is the record."""
+
+
+class Trials(NotSaved, SearchGenerator):  # type: ignore[misc]  # Ray is untyped
+    """What the searcher suggests, as trials of Tune's; one whose process dies is suggested after the last."""
+
+    def is_finished(self) -> bool:
+        return bool(self.searcher.has_finished)
 
 
 class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]  # Ray is untyped
@@ -154,10 +164,10 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]  # Ray is 
         self._driver, self._numbers, self._slots = driver, numbers, slots
         self._waiting: dict[Any, None] = {}  # Tune's trials that wait for a process, in this order
         self._remarks: dict[int, str | None] = {}
+        self._deaths: Counter[int] = Counter()
         self.error: Exception | None = None  # what the driver raised; Tune makes a `TuneError` of it
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """A trial is new, or its process died."""
         self._waiting[trial] = None
 
     def choose_trial_to_run(self, tune_controller: Any) -> Any:
@@ -172,12 +182,31 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]  # Ray is 
         return next(islice(self._waiting, starting, None), None) or next(reversed(self._waiting), None)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        try:
+        with self._errors_kept():
             goes_on = self._tell(self._numbers[trial.trial_id], result)
+        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """Its process died, at work or before."""
+        with self._errors_kept():
+            task = TrialTask.from_dict(trial.config["task"])
+            if self._driver.is_overdue(task.number):
+                limit = self._driver.study.spec.budget.silent_minutes
+                self._driver.fail(task.number, f"it was silent for {limit:g} min")  # it would hang again
+            elif self._deaths[task.number] == MAX_RETRIES:
+                self._driver.fail(task.number, "its process failed too often")
+            else:
+                self._deaths[task.number] += 1
+                halvings = task.halvings + _ran_out_of_memory(trial)
+                self._driver.retry(TrialTask.from_dict({**task.as_dict(), "halvings": halvings}))
+
+    @contextmanager
+    def _errors_kept(self) -> Iterator[None]:
+        try:
+            yield
         except Exception as error:
             self.error = error
             raise
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
 
     def _tell(self, number: int, result: dict[str, Any]) -> bool:
         if "not_kept" in result:
@@ -196,7 +225,7 @@ class DriverScheduler(NotSaved, FIFOScheduler):  # type: ignore[misc]  # Ray is 
 
 
 class Guard(NotSaved, tune.Callback):  # type: ignore[misc]  # Ray is untyped
-    """Ends the processes of trials that hang, and tells the driver of those that died."""
+    """Ends the processes of trials that hang."""
 
     def __init__(self, driver: Driver, numbers: dict[str, int]) -> None:
         self._driver, self._numbers = driver, numbers
@@ -212,20 +241,7 @@ class Guard(NotSaved, tune.Callback):  # type: ignore[misc]  # Ray is untyped
         for trial in trials:
             actor = trial.temporary_state.ray_actor
             if actor and trial.status == "RUNNING" and self._driver.is_overdue(self._numbers[trial.trial_id]):
-                trial.max_failures = 0  # it would hang again
                 ray.kill(actor)
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        number = self._numbers[trial.trial_id]
-        if self._ran_out_of_memory(trial):
-            task = TrialTask.from_dict(trial.config["task"])
-            trial.config["task"] = {**task.as_dict(), "halvings": task.halvings + 1}
-        self._driver.retried(number)
-
-    def _ran_out_of_memory(self, trial: Any) -> bool:
-        """Whether Ray ended its process for want of memory: it would do so again."""
-        error = trial.get_pickled_error()
-        return isinstance(error, RayError) and any(sign in str(error) for sign in OUT_OF_MEMORY)
 
 
 def _has_room(driver: Driver, resources: Resources) -> bool:
@@ -251,3 +267,9 @@ def _wanted(resources: Resources) -> dict[str, float]:
     """What a trial occupies, in Ray's terms."""
     wanted = {"CPU": resources.cpus_per_trial, "GPU": resources.gpus_per_trial}
     return {kind: amount for kind, amount in wanted.items() if amount}
+
+
+def _ran_out_of_memory(trial: Any) -> bool:
+    """Whether Ray ended the trial's process for want of memory: it would do so again."""
+    error = trial.get_pickled_error()
+    return isinstance(error, RayError) and any(sign in str(error) for sign in OUT_OF_MEMORY)

@@ -65,10 +65,25 @@ class Killer(Diary):
 
     def reported(self, number: int, report: Report) -> None:
         super().reported(number, report)
-        if not self.killed and (number, report.index) == (0, 2):
+        if (number, report.index) == (0, 2):
+            self.kill()
+
+    def kill(self) -> None:
+        if not self.killed:
             self.killed = trial_processes()
             for pid in self.killed:
                 os.kill(pid, signal.SIGKILL)
+
+
+class KillerBetween(Killer):
+    """Does so as the first trial ends: its process is about to be given another."""
+
+    def reported(self, number: int, report: Report) -> None:
+        Diary.reported(self, number, report)
+
+    def ended(self, number: int, state: str, reason: str | None) -> None:
+        super().ended(number, state, reason)
+        self.kill()
 
 
 def trial_processes() -> list[int]:
@@ -282,6 +297,15 @@ def test_a_trial_whose_process_was_killed_resumes_from_its_checkpoint(on_ray):
     assert killer.finals == dict.fromkeys(range(3), ("complete", None))
 
 
+@pytest.mark.slow
+def test_a_trial_whose_process_was_killed_before_it_began_is_started_in_another(tiny_search, tmp_path):
+    killer = KillerBetween()
+    search = launch(spec_of(tiny_search), storage=tmp_path, progress=killer)
+    assert killer.killed
+    assert "trial 2: its process died; it is started again from its checkpoint" in killer.notes
+    assert outcome(search) == outcome(tiny_search)
+
+
 def test_more_processors_than_there_are_is_one_clear_error(tiny_search, tmp_path):
     spec = spec_of(tiny_search, resources={"cpus_per_trial": 4096})
     with pytest.raises(SearchError) as caught:
@@ -361,17 +385,3 @@ def test_a_process_that_has_become_free_gets_a_trial_for_which_none_is_starting(
     assert scheduler.choose_trial_to_run(None) is trials["c"]
     trials["c"].status = "RUNNING"
     assert scheduler.choose_trial_to_run(None) is None
-
-
-def test_a_trial_whose_process_died_gets_the_next_that_is_free_though_others_are_drawn():
-    from search.engine.ray_tune import DriverScheduler
-
-    died, drawn = TuneTrial(), TuneTrial()
-    scheduler = DriverScheduler(None, {"died": 0, "drawn": 1}, SomeSlots(1))  # the other's machine is gone
-    scheduler.on_trial_add(None, died)
-    died.status = "RUNNING"
-    scheduler.choose_trial_to_run(None)
-    died.status = "PENDING"
-    scheduler.on_trial_add(None, died)
-    scheduler.on_trial_add(None, drawn)
-    assert scheduler.choose_trial_to_run(None) is died
