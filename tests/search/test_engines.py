@@ -86,6 +86,16 @@ class KillerBetween(Killer):
         self.kill()
 
 
+class KillerAlways(Killer):
+    """Does so at every report of trial 0."""
+
+    def reported(self, number: int, report: Report) -> None:
+        Diary.reported(self, number, report)
+        if number == 0:
+            self.killed = []
+            self.kill()
+
+
 def trial_processes() -> list[int]:
     """Ray's workers that run a trial and descend from this process."""
     parents, names = {}, {}
@@ -304,6 +314,18 @@ def test_a_trial_whose_process_was_killed_before_it_began_is_started_in_another(
     assert killer.killed
     assert "trial 2: its process died; it is started again from its checkpoint" in killer.notes
     assert outcome(search) == outcome(tiny_search)
+
+
+@pytest.mark.slow
+def test_a_trial_whose_process_dies_each_time_is_failed_and_the_search_goes_on(tiny_search, tmp_path):
+    killer = KillerAlways()
+    one_at_a_time = {"cpus_per_trial": os.cpu_count()}
+    search = launch(spec_of(tiny_search, resources=one_at_a_time), storage=tmp_path, progress=killer)
+    failed = ("failed", "its process failed too often")
+    assert killer.finals == {0: failed, 1: ("complete", None), 2: ("complete", None)}
+    assert [number for number, _ in killer.reports].count(0) == 4
+    assert search.state == "complete"
+    assert search.best().id != 0
 
 
 def test_more_processors_than_there_are_is_one_clear_error(tiny_search, tmp_path):
