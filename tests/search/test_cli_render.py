@@ -58,7 +58,7 @@ def has_three_shards(folder: Path) -> bool:
     return len(shards(folder)) >= 3
 
 
-@pytest.mark.parametrize("ready", [has_begun, has_three_shards])
+@pytest.mark.parametrize("ready", [pytest.param(has_begun, marks=pytest.mark.slow), has_three_shards])
 def test_ctrl_c_stops_a_render_that_the_same_command_finishes(
     tmp_path: Path, ready: Callable[[Path], bool]
 ) -> None:
