@@ -135,4 +135,4 @@ class Registry(Generic[S]):
             except SpecError as error:
                 raise ValueError(str(error)) from error  # which holds the path
 
-        return (BeforeValidator(parse), SerializeAsAny())  # type: ignore[type-arg]  # as metadata it has none
+        return (BeforeValidator(parse), SerializeAsAny())  # type: ignore[type-arg]  # typed as Annotated

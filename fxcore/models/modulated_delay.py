@@ -125,12 +125,16 @@ class ModulatedDelay(EffectModel):
         now = phase[:, None] + self.rate * torch.arange(length, device=phase.device)  # (B, T)
         waves = torch.cos(now[:, None] * self.turns - self.quarters)  # (B, 2 H, T)
         delay = self.swing[0] + torch.einsum("h,bht->bt", self.swing[1:], waves)
-        if bool(self.triangle[0]):
+        if self._has_corners():
             delay = delay + self.triangle[0] * triangle(now, self.triangle[1], self.triangle[2])
         delay = delay.clamp(ahead_of(spec.taps) + 1, spec.max_delay_samples)
         whole = delay.detach().floor()
         powers = (delay - whole).to(self.kernel.dtype)[..., None] ** self.exponents  # (B, T, POWERS)
         return whole.long(), powers @ self.kernel
+
+    def _has_corners(self) -> bool:
+        """Whether a triangle is part of the delay."""
+        return bool(self.triangle[0])
 
     def _read(self, line: Tensor, whole: Tensor, weights: Tensor, begin: int) -> Tensor:
         """Outputs (B, 1, T) of a line (B, 1, begin + T or more) for its samples from `begin` on."""

@@ -69,7 +69,8 @@ class TrainingData(NamedTuple):
 class Report(NamedTuple):
     """One look at a model in training."""
 
-    index: int  # type: ignore[assignment]  # 1 .. budget.reports; hides tuple.index, but every record has it
+    # 1 .. budget.reports; it hides tuple.index, which nobody needs here; every record on disk says "index"
+    index: int  # type: ignore[assignment]
     step: int
     compute_seconds: float
     loss: float  # mean since the last report

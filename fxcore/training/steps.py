@@ -195,7 +195,7 @@ class Replayed:
 @contextmanager
 def _aside() -> Iterator[None]:
     """Run on another stream, as what will be captured must have."""
-    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's is not
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch's is untyped
     stream.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(stream):
         yield

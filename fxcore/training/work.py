@@ -43,11 +43,11 @@ def count_work(model: EffectModel) -> Work:
     return Work(*(total / blocks for total in counter.total))
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's
+class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's is untyped
     """Adds up work while it is entered."""
 
     def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's is untyped
         self.total = Work(0, 0, 0, 0)
         self._inside = False  # a call that came from Python
         self._parts, self._computes = 0, False  # of that call

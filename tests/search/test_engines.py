@@ -5,8 +5,6 @@ import shutil
 import signal
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -57,42 +55,43 @@ class Interrupter(Diary):
 
 
 class Killer(Diary):
-    """Kills every process that runs a trial, once, at the second report of trial 0."""
+    """Kills every process that runs a trial."""
 
     def __init__(self) -> None:
         super().__init__()
         self.killed: list[int] = []
 
+    def kill(self) -> None:
+        now = trial_processes()
+        for pid in now:
+            os.kill(pid, signal.SIGKILL)
+        self.killed += now
+
+
+class KillerOnce(Killer):
+    """At the second report of trial 0."""
+
     def reported(self, number: int, report: Report) -> None:
         super().reported(number, report)
-        if (number, report.index) == (0, 2):
+        if not self.killed and (number, report.index) == (0, 2):
             self.kill()
-
-    def kill(self) -> None:
-        if not self.killed:
-            self.killed = trial_processes()
-            for pid in self.killed:
-                os.kill(pid, signal.SIGKILL)
 
 
 class KillerBetween(Killer):
-    """Does so as the first trial ends: its process is about to be given another."""
-
-    def reported(self, number: int, report: Report) -> None:
-        Diary.reported(self, number, report)
+    """As the first trial ends: its process is about to be given another."""
 
     def ended(self, number: int, state: str, reason: str | None) -> None:
         super().ended(number, state, reason)
-        self.kill()
+        if not self.killed:
+            self.kill()
 
 
 class KillerAlways(Killer):
-    """Does so at every report of trial 0."""
+    """At every report of trial 0."""
 
     def reported(self, number: int, report: Report) -> None:
-        Diary.reported(self, number, report)
+        super().reported(number, report)
         if number == 0:
-            self.killed = []
             self.kill()
 
 
@@ -286,7 +285,7 @@ def test_a_corrupt_store_is_refused_before_there_is_a_search(tiny_search, tmp_pa
 @pytest.fixture(scope="module")
 def on_ray(tiny_search: Search, tmp_path_factory: pytest.TempPathFactory) -> tuple[Search, Killer]:
     """The tiny search on a Ray of its own, whose workers get killed once."""
-    killer = Killer()
+    killer = KillerOnce()
     return launch(spec_of(tiny_search), storage=tmp_path_factory.mktemp("ray"), progress=killer), killer
 
 
@@ -335,75 +334,3 @@ def test_more_processors_than_there_are_is_one_clear_error(tiny_search, tmp_path
     assert "a trial wants 4096 CPUs, the cluster has " in str(caught.value)
     assert "set resources.cpus_per_trial lower" in str(caught.value)
     assert "\n" not in str(caught.value)
-
-
-class SomeSlots:
-    """So many, and one trial drawn ahead."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def count(self) -> int:
-        return self.number
-
-    def ahead(self) -> int:
-        return 1
-
-
-class Drawing:
-    """A driver that has trials without end."""
-
-    def __init__(self) -> None:
-        self.drawn = 0
-
-    def next_task(self) -> Any:
-        self.drawn += 1
-        return SimpleNamespace(number=self.drawn, as_dict=dict)
-
-
-class TuneTrial:
-    """What Tune's scheduler is shown."""
-
-    status = "PENDING"
-
-
-def test_trials_are_drawn_for_all_slots_at_once_and_one_ahead():
-    from search.engine.ray_tune import DriverSearcher
-
-    numbers: dict[str, int] = {}
-    searcher = DriverSearcher(Drawing(), numbers, SomeSlots(2))
-    assert [searcher.suggest(name) is not None for name in "abcd"] == [True, True, True, False]
-    assert numbers == {"a": 1, "b": 2, "c": 3}
-
-
-def test_a_process_that_has_become_free_waits_for_no_draw():
-    from search.engine.ray_tune import DriverSearcher
-
-    driver = Drawing()
-    searcher = DriverSearcher(driver, {}, SomeSlots(2))
-    for name in "abc":
-        searcher.suggest(name)
-    searcher.on_trial_complete("a")
-    assert searcher.suggest("d") is None  # Tune starts c meanwhile
-    assert searcher.suggest("d") is not None
-    assert driver.drawn == 4
-    for name in "bc":
-        searcher.on_trial_complete(name)
-    assert searcher.suggest("e") is not None  # nothing was drawn ahead
-
-
-def test_a_process_that_has_become_free_gets_a_trial_for_which_none_is_starting():
-    from search.engine.ray_tune import DriverScheduler
-
-    trials = {name: TuneTrial() for name in "abc"}
-    numbers = dict.fromkeys(trials, 0)
-    scheduler = DriverScheduler(None, numbers, SomeSlots(2))
-    for trial in trials.values():
-        scheduler.on_trial_add(None, trial)
-    trials["a"].status = "TERMINATED"
-    del numbers["a"]
-    assert scheduler.choose_trial_to_run(None) is trials["c"]  # b's is starting
-    trials["b"].status = "RUNNING"
-    assert scheduler.choose_trial_to_run(None) is trials["c"]
-    trials["c"].status = "RUNNING"
-    assert scheduler.choose_trial_to_run(None) is None

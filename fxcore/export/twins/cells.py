@@ -32,7 +32,7 @@ class WholeCells(nn.Module):
 @functools.cache
 def stand_ins() -> dict[Any, Any]:
     """Operations that are traced as one, and torch's own, which take their place afterwards."""
-    library: Any = torch.library.Library(LIBRARY, "DEF")  # type: ignore[no-untyped-call]  # torch's
+    library: Any = torch.library.Library(LIBRARY, "DEF")  # type: ignore[no-untyped-call]  # torch's is untyped
     tail = "Tensor[] params, bool biases, int layers, float dropout, bool train, bool both, bool batch_first"
     library.define(f"lstm(Tensor signal, Tensor[] hx, {tail}) -> (Tensor, Tensor, Tensor)")
     library.define(f"gru(Tensor signal, Tensor hx, {tail}) -> (Tensor, Tensor)")

@@ -17,9 +17,7 @@ class ScannedDelay(ModulatedDelay):
         self.load_state_dict(net.state_dict())
         self.requires_grad_(False)
         self.fed_back = bool(net.loop.any())
-        size, low, high = net.triangle.detach()
-        del self.triangle  # a program cannot ask whether a tensor is zero
-        self.triangle = [float(size), low, high]  # type: ignore[assignment]  # as good as a tensor of three
+        self.has_corners = bool(net.triangle[0])
 
     def step(self, dry: Tensor, state: State) -> tuple[Tensor, State]:
         line, past, outputs, phase = state
@@ -38,6 +36,9 @@ class ScannedDelay(ModulatedDelay):
             line = line[..., dry.shape[-1] :]
         after = phase + self.rate * dry.shape[-1]
         return direct + delayed, (line, joined[..., dry.shape[-1] :], outputs.clone(), after - after.floor())
+
+    def _has_corners(self) -> bool:
+        return self.has_corners  # a program cannot ask whether a tensor is zero
 
     def _one(self, carried: State, heard: State) -> tuple[State, Tensor]:
         """One sample of the line (1, 1, L) with its past outputs (1, 1, loop_taps - 1)."""

@@ -55,7 +55,8 @@ class FramedShift(EffectModel):
         played = torch.cat([before[0], heard])
         first = self.hop - since  # samples of this block in the first frame
         most = (length + self.hop - 1) // self.hop
-        frames = torch.sym_max(most, 2)  # type: ignore[no-untyped-call]  # of one, tracing makes a constant
+        # at least 2, for of one, tracing makes a constant
+        frames = torch.sym_max(most, 2)  # type: ignore[no-untyped-call]  # torch's is untyped
         whole = ((since + length) / self.hop).floor().long()  # frames that end in this block, (1,)
 
         begins = first.long()[:, None] + self.hop * torch.arange(frames)[:, None]
